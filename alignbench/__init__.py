@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from alignbench.aligned import assert_aligned
     from alignbench.arrays import ArrayScores, score_arrays
+    from alignbench.choosing import Choice, choose
     from alignbench.embed import extract_multi_encoder
     from alignbench.findings import Findings
     from alignbench.options import OPTIONS, Option
@@ -18,23 +19,27 @@ __version__ = "0.1.0"
 __all__ = [
     "OPTIONS",
     "ArrayScores",
+    "Choice",
     "Findings",
     "Option",
     "Result",
     "Session",
     "__version__",
     "assert_aligned",
+    "choose",
     "extract_multi_encoder",
     "score_arrays",
 ]
 _MODULES = {
     "OPTIONS": "options",
     "ArrayScores": "arrays",
+    "Choice": "choosing",
     "Findings": "findings",
     "Option": "options",
     "Result": "session.result",
     "Session": "session.session",
     "assert_aligned": "aligned",
+    "choose": "choosing",
     "extract_multi_encoder": "embed",
     "score_arrays": "arrays",
 }

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from alignbench import __version__
-from alignbench.cli import cache, convert, data, doctor, listing, page, reports, trial
+from alignbench.cli import cache, convert, data, doctor, history, listing, page, publish, reports, trial
 from alignbench.cli.options import COMMON, add_options, add_run_arguments
 from alignbench.cli.run import import_conftest, run_experiment
 from alignbench.errors import AlignbenchError
@@ -37,6 +37,7 @@ examples:
   alignbench convert weights.pth --arch timm:resnet50 --to resnet50
   alignbench from-arrays vision.npy text.npy --labels types.txt
   alignbench diff reports/monday reports/latest --fail linear_cka:0.02,eas:5%
+  alignbench history reports               how the scores have changed over the runs of a folder
   alignbench compare --dry-run             only print the pytest run
   alignbench coral -- -x --durations=5     pass the arguments after -- to pytest
 """
@@ -107,7 +108,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     trial.add_commands(commands)
     for experiment in experiments():
         _add_experiment(commands, experiment, with_options=command in (None, experiment.command))
-    for module in (data, reports, listing, convert, doctor, cache, page):
+    for module in (data, reports, history, publish, listing, convert, doctor, cache, page):
         module.add_commands(commands)
     return parser
 

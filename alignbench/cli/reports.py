@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from alignbench.experiments import Experiment
+
 
 _ARRAYS = {
     "data": ("labels", "groups", *DATA),
@@ -88,7 +90,7 @@ def from_arrays(arguments: argparse.Namespace, extra: list[str]) -> int:
             raise ConfigError(f"from-arrays: there is no file {file}")
     *vision, text = arguments.files
     models = [f"--encoders={','.join(map(_spec, vision))}", f"--llms={_spec(text)}"]
-    scored = [known.name for known in experiments() if known.parts and not known.not_for_arrays]
+    scored = [known.name for known in experiments() if known.parts and not _why_left_out(known)]
     selection = ["-m", " or ".join(scored), *models]
     return run_suite(selection, arguments, extra, note=f"left out: {_left_out()}")
 
@@ -158,8 +160,13 @@ def _written_by_a_run(place: str) -> Iterator[None]:
 
 
 def _left_out() -> str:
-    left_out = [experiment for experiment in experiments() if experiment.not_for_arrays]
-    return "; ".join(f"{experiment.name} ({experiment.not_for_arrays})" for experiment in left_out)
+    reasons = {experiment.name: _why_left_out(experiment) for experiment in experiments()}
+    return "; ".join(f"{name} ({reason})" for name, reason in reasons.items() if reason)
+
+
+def _why_left_out(experiment: Experiment) -> str:
+    """Return why an experiment is not run on arrays; "" if it is."""
+    return experiment.not_for_arrays or ("takes long" if experiment.long else "")
 
 
 def _spec(file: str) -> str:

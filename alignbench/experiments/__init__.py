@@ -30,8 +30,11 @@ _OURS = {
         "e2e",
         "layers",
         "sensitivity",
+        "scaling",
         "validity",
+        "predictors",
         "vlm",
+        "choose",
         "invariants",
     )
 }

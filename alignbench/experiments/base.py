@@ -93,8 +93,18 @@ class Bench(Protocol):
     def score(self, metric: str | Metric, pair: Pair, *, data_type: str = ALL) -> Score:
         """Return a metric's score of a pair with null and interval, filed under the running experiment."""
 
+    @property
+    def encoders(self) -> Sequence[Encoder | Custom]:
+        """The selected encoders, of which none is loaded."""
+
     def pair_of(self, encoder: Encoder | Custom, llm: LLM | Custom) -> Pair:
         """Return the embeddings of an encoder and an LLM over the same samples."""
+
+    def embedded(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> Embeddings:
+        """Return a model's embeddings of these samples; no others are embedded, and none are remembered."""
+
+    def filed_under(self, experiment: str) -> Bench:
+        """Return the bench of another experiment in the same run, with its defaults of options."""
 
     def encoder(self, spec: str) -> Encoder | Custom:
         """Return the encoder that a spec names, with the options of the run; it need not be selected.
@@ -288,7 +298,8 @@ class Experiment:
         figures: the names of the modules that declare its figures; they are imported when figures are drawn.
         long: whether it takes minutes with the toy models, so that a run of everything leaves it out.
         tab: its tab on the web page.
-        not_for_arrays: why it can't be run on files of vectors; "" if it can.
+        not_for_arrays: why `alignbench from-arrays` leaves it out; "" if it runs it.
+        title: the heading of its scores in the report; "" for its name.
     """
 
     name: str
@@ -302,6 +313,7 @@ class Experiment:
     long: bool = False
     tab: Tab | None = None
     not_for_arrays: str = ""
+    title: str = ""
 
     def __post_init__(self) -> None:
         for name in (self.name, *(part.name for part in self.parts)):

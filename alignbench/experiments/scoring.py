@@ -12,6 +12,7 @@ from alignbench.experiments.many import SUBSAMPLED, evaluate_many, most_groups, 
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.memory import check_room, is_out_of_memory
 from alignbench.metrics.basis import basis_settings
+from alignbench.metrics.derived import Derived, keeping
 from alignbench.stats import evaluate, p_value
 from alignbench.stats.streamed import streams
 from alignbench.types import Null, Score
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from alignbench.types import Pair
 
 _WORTH_THREADS = 1_000_000  # numbers in both sides
+_DERIVED = Derived()  # for all metrics of a pair, and all pairs of a side
 
 Mode = Literal["cross-modal", "vision-vision", "text-text", "vision", "text"]
 
@@ -95,7 +97,7 @@ def score_pair(
         if not len(pair):
             raise TooFewSamplesError(f"no sample is of the data type {data_type!r}")
         if not streams(metric, common["n"]):
-            check_room(metric.memory(n, settings.permutations))
+            _check_room(metric.memory(n, settings.permutations))
         evaluation = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
         reason = why_not(error, Sharing.of_pair(pair))
@@ -118,6 +120,15 @@ def score_pair(
         params=described,
         **common,
     )
+
+
+def _check_room(need: float) -> None:
+    """Raise a MemoryError if there is no room, not even without what is kept of other scores."""
+    try:
+        check_room(need)
+    except MemoryError:
+        _DERIVED.clear()
+        check_room(need)
 
 
 def missing_score(metric: Metric, pair: Pair, settings: Settings, reason: str, *, experiment: str) -> Score:
@@ -166,7 +177,7 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
                 n_permutations=settings.permutations,
                 **how,
             )
-    with blas_threads(pair):
+    with blas_threads(pair), keeping(_DERIVED):
         return evaluate(
             metric,
             pair.x.values,

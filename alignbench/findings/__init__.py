@@ -7,6 +7,7 @@ from alignbench.findings.files import (
     SCHEMA,
     SCHEMA_VERSION,
     append_score,
+    is_baseline,
     read_run,
     read_scores,
     write_text,
@@ -14,7 +15,9 @@ from alignbench.findings.files import (
 from alignbench.findings.findings import Findings
 from alignbench.findings.flags import FLAGS, meaning
 from alignbench.findings.gate import check_gates, parse_gates
+from alignbench.findings.history import History
 from alignbench.findings.ranking import Ranking
+from alignbench.findings.unlike import TIMED
 
 __all__ = [
     "FLAGS",
@@ -22,12 +25,15 @@ __all__ = [
     "REPORT",
     "SCHEMA",
     "SCHEMA_VERSION",
+    "TIMED",
     "Comparison",
     "Findings",
+    "History",
     "Ranking",
     "append_score",
     "check_gates",
     "compare",
+    "is_baseline",
     "meaning",
     "parse_gates",
     "read_run",

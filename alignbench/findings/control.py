@@ -137,10 +137,8 @@ def _sentence(
     outcomes = and_list([escape(differences[0].outcome) for differences in same])
     above, rest = [one for one in first if one.above], [one for one in first if not one.above]
     if not above:
-        return (
-            f"control: an untrained encoder does as well here; {outcomes} for {llm} can't tell {named(rest)} "
-            f"from {control}."
-        )
+        same_as = f"{outcomes} can't tell {named(rest)} from {control}"
+        return f"An untrained encoder does as well: with {llm}, {same_as}."
     verb = "is" if len(above) == 1 else "are"
-    text = f"control: in {outcomes} for {llm} {named(above)} {verb} above {control}, which is untrained"
+    text = f"With {llm}, {named(above)} {verb} above the untrained {control} in {outcomes}"
     return f"{text}; {named(rest)} can't be told from it." if rest else f"{text}."

@@ -158,6 +158,8 @@ def compare(
         UnknownNameError: the runs have no score in common for a gate's metric.
     """
     matched, only_before, only_after = match(before.scores, after.scores)
+    if "answers" in before.run:  # a file of scores alone holds no timings
+        only_after = tuple(score for score in only_after if score.experiment != TIMED)
     judged = {score.metric for score, _ in matched}
     check_gates(gates, judged, option, f"of the scores that are in both {before.name} and {after.name}")
     reasons = why_unlike(before.run, after.run, matched)
@@ -171,7 +173,7 @@ def compare(
             f"\n  {lines}"
         )
     same = same_data(before.run, after.run)
-    differences = [_difference(a, b, gates, same) for a, b in matched]
+    differences = [difference(a, b, gates, same=same) for a, b in matched]
     notes = [note for note in what_else_differs(before.run, after.run, matched) if note not in reasons]
     return Comparison(
         before,
@@ -213,7 +215,15 @@ def _by_key(scores: Iterable[Score]) -> dict[tuple[str, ...], dict[str | None, S
     return found
 
 
-def _difference(before: Score, after: Score, gates: Iterable[Gate], same: bool | None) -> Difference:
+def difference(before: Score, after: Score, gates: Iterable[Gate] = (), *, same: bool | None) -> Difference:
+    """Return how a score differs between two runs.
+
+    Args:
+        before: the score in run A.
+        after: the score in run B.
+        gates: how much worse each metric may become.
+        same: whether the runs are of the same samples and groups; None if that is not recorded.
+    """
     shared = same is not False and before.dataset == after.dataset
     interval = _interval(before, after, shared=shared)
     failed = next(

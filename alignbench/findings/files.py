@@ -9,6 +9,7 @@ from typing import Any
 
 from alignbench.errors import DataError
 from alignbench.files import UnfitFileError, append_line, read_regular, write_bytes
+from alignbench.findings.scorefile import answers_of, is_score_file, unfolded
 from alignbench.paths import exists, is_file
 from alignbench.schema import complaint, shown
 from alignbench.types import Score
@@ -18,6 +19,7 @@ SCORES = "scores.json"
 SCORES_LOG = "scores.jsonl"
 ARTIFACTS = "artifacts"
 REPORT = "report.html"
+PUBLISHED = "published"
 SCHEMA = Path(__file__).with_name("scores.schema.json")
 
 
@@ -113,7 +115,7 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
     """Return the run's description and its scores; the description of a killed run is empty.
 
     Args:
-        run_dir: the run's folder, or the path of its scores.json.
+        run_dir: the run's folder, or the path of its scores.json; or a file of scores alone (`scorefile`).
 
     Raises:
         DataError: there is no run, it is damaged, or its format has another version.
@@ -127,7 +129,12 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
         return {}, read_scores(log)
     try:
         data = json.loads(read_regular(path))
+        answers: dict[str, Any] = {}
+        if is_score_file(data):
+            data, answers = unfolded(data), answers_of(data)
         version = data["schema_version"]
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: expected a run as JSON with a schema_version ({error})") from error
     if version != SCHEMA_VERSION:
@@ -142,7 +149,20 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
         raise DataError(f"{path}: expected a run and its scores, found {keys}")
     if (wrong := complaint(run, SCHEMA, "run")) is not None:
         raise DataError(f"{path}: the run's description: {wrong}; repeat the run")
-    return run, [_read_score(path, number, score) for number, score in enumerate(scores, start=1)]
+    return run | answers, [_read_score(path, number, score) for number, score in enumerate(scores, start=1)]
+
+
+def published_files(run_dir: Path | str) -> list[Path]:
+    """Return the files of others' results that a run keeps beside its own, sorted by name."""
+    return sorted((Path(run_dir) / PUBLISHED).glob("*.json"))
+
+
+def is_baseline(path: Path) -> bool:
+    """Return whether a readable file of scores alone is there."""
+    try:
+        return is_score_file(json.loads(read_regular(path)))
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _read_score(path: Path, number: int, plain: Any) -> Score:

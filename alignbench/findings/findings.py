@@ -11,9 +11,10 @@ from alignbench.errors import InputError, UnknownNameError
 from alignbench.findings.answer import answer
 from alignbench.findings.choice import is_cross_modal, losses_of
 from alignbench.findings.control import against_control
-from alignbench.findings.files import finite, read_run, sound
+from alignbench.findings.files import finite, published_files, read_run, sound
 from alignbench.findings.flags import flags_of, meaning
 from alignbench.findings.ranking import in_order, leading, rankings
+from alignbench.findings.scorefile import score_file
 from alignbench.findings.toys import toy_warnings
 from alignbench.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.inputs import Artifacts, FigureInputs, pick
@@ -21,6 +22,7 @@ from alignbench.registry import unknown
 from alignbench.stats import standings
 from alignbench.stats.prediction import predicts
 from alignbench.stats.variations import variations
+from alignbench.stats.verdict import verdict
 from alignbench.types import Run
 
 if TYPE_CHECKING:
@@ -47,15 +49,21 @@ class Findings:
         scores: the run's scores by experiment, metric and model; every number is finite.
         run: the run's description as in scores.json; empty if it is unknown.
         name: the run's name in a comparison.
+        published: the results of others on the same data, which are shown beside those of the run.
     """
 
     scores: tuple[Score, ...]
     run: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    published: tuple[Findings, ...] = ()
 
     @classmethod
     def of(
-        cls, scores: Iterable[Score], run: Run | Mapping[str, Any] | None = None, name: str = ""
+        cls,
+        scores: Iterable[Score],
+        run: Run | Mapping[str, Any] | None = None,
+        name: str = "",
+        published: Iterable[Findings] = (),
     ) -> Findings:
         """Return the findings of scores.
 
@@ -63,23 +71,26 @@ class Findings:
             scores: the scores, in any order.
             run: the description of their run: its models, data, seed and failed tests.
             name: the run's name in a comparison.
+            published: the results of others on the same data.
         """
         described = finite(run.to_dict()) if isinstance(run, Run) else run or {}
-        return cls(tuple(in_order(map(sound, scores), models_of(described))), described, name)
+        ordered = tuple(in_order(map(sound, scores), models_of(described)))
+        return cls(ordered, described, name, tuple(published))
 
     @classmethod
     def read(cls, place: Path | str, name: str | None = None) -> Findings:
         """Return the findings of a recorded run.
 
         Args:
-            place: the run's folder, or its scores.json.
+            place: the run's folder, or its scores.json, or a file of scores alone.
             name: the run's name in a comparison; its place by default.
 
         Raises:
             DataError: there is no run, or it is damaged.
         """
         run, scores = read_run(place)
-        return cls.of(scores, run, str(place) if name is None else name)
+        others = [cls.read(path, path.stem) for path in published_files(place)]
+        return cls.of(scores, run, str(place) if name is None else name, others)
 
     def ranking(self, llm: str | None = None, data_type: str | None = None) -> Ranking:
         """Return the encoders for one LLM, best first, with their ties and how certain the order is.
@@ -155,6 +166,22 @@ class Findings:
         return tuple(leading(self._every))
 
     @cached_property
+    def verdicts(self) -> dict[str, str]:
+        """`For LLM`, or `For LLM on TYPE` -> which encoder is the best, or which of them may be.
+
+        A file of scores alone has them from the run itself, because it lacks what ties follow from.
+        """
+        if (known := self.run.get("answers")) is not None:
+            return dict(known)
+        return {
+            f"For {self.labels[r.llm]}{'' if r.data_type == ALL else f' on {r.data_type}'}": verdict(
+                r, self.labels.__getitem__
+            )
+            for r in self.rankings
+            if r.metric is not None
+        }
+
+    @cached_property
     def rankings_by_type(self) -> tuple[Ranking, ...]:
         """The rankings for each LLM on each data type by itself."""
         return tuple(ranking for ranking in self._every if ranking.data_type != ALL)
@@ -189,6 +216,14 @@ class Findings:
     def flags(self) -> dict[str, str]:
         """Each flag of the run's scores -> its meaning."""
         return {flag: meaning(flag, self.scores) for score in self.scores for flag in flags_of(score)}
+
+    def score_file(self, *, parts: bool = False) -> str:
+        """Return a small file of the scores alone, one a line, to be committed or shared.
+
+        Args:
+            parts: also write the values without each block, or in each split, from which ties follow.
+        """
+        return score_file(self.run, self.scores, self.models, self.verdicts, parts=parts)
 
     def figure_inputs(self, artifacts: Artifacts | None = None) -> FigureInputs:
         """Return the inputs of the figures: the scores, their findings, and the run's arrays."""

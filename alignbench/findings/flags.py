@@ -41,7 +41,16 @@ FLAGS: dict[str, Flag] = {
         "apart",
     ),
     "fidelity": Flag("F", "computed as published, for comparison only; do not base a choice on it"),
+    "tied_neighbors": Flag(
+        "t",
+        "some neighbours are equally near, so their order is not certain; they count as no match, which "
+        "lowers the score",
+    ),
     "separate_bases": Flag("B", "each side is in its own basis, so eigenvalues are compared, not directions"),
+    "no_room": Flag(
+        "1",
+        "the sides have more directions than samples, so that some correlations are 1 whatever the pairing",
+    ),
     "busy": Flag("b", "other processes used the machine at the same time, so it is slower than it could be"),
     "subsampled": Flag("s", "computed on a random part of the groups"),
     "overtrained": Flag(

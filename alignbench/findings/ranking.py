@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
+from alignbench.experiments.choose.record import AT_LOOK
 from alignbench.findings.choice import RANKED_BY, is_cross_modal, of_metric, variant_of
+from alignbench.findings.local import LocalBest, local_best
 from alignbench.stats import Standings, standings
 from alignbench.types import jsonable
 
@@ -31,6 +33,7 @@ class Ranking(Standings):
         variant: the metric's variant, such as "image_to_text contrastive"; all are ranked by the same.
         scores: encoder -> the score that it is ranked by, best first, then those without a value; if none of
             `RANKED_BY` was recorded, the scores of the first recorded metric.
+        local: the answer by nearest neighbours; None where it is the same, or unknown.
     """
 
     llm: str
@@ -41,6 +44,7 @@ class Ranking(Standings):
     unranked: Mapping[str, str]
     variant: str = ""
     scores: Mapping[str, Score] = field(default_factory=dict, repr=False)
+    local: LocalBest | None = None
 
     @property
     def best(self) -> str | None:
@@ -62,8 +66,9 @@ class Ranking(Standings):
         return places
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types, without the scores, which are elsewhere in a run's file."""
-        return {f.name: jsonable(getattr(self, f.name)) for f in fields(self) if f.name != "scores"}
+        """Return plain JSON types, without what follows from scores elsewhere in a run's file."""
+        left_out = {"scores", "local"}
+        return {f.name: jsonable(getattr(self, f.name)) for f in fields(self) if f.name not in left_out}
 
 
 def rankings(
@@ -101,7 +106,8 @@ def _by_llm(scores: Iterable[Score], failures: Sequence[Failure] = ()) -> dict[s
     """Return LLM -> its scores; the list is empty if all its tests failed."""
     by_llm: dict[str, list[Score]] = {}
     for score in scores:
-        if is_cross_modal(score):
+        # In a race, encoders are scored on different samples, and the race itself says which is the best.
+        if is_cross_modal(score) and score.metric != AT_LOOK:
             by_llm.setdefault(str(score.llm), []).append(score)
     for failure in failures:
         for llm in failure.llms if failure.encoders else ():
@@ -140,6 +146,7 @@ def _rank_one(
         unranked=unranked,
         variant=variants[metric] if metric else "",
         scores={e: known[e] for e in (*standing.order, *unranked) if e in known},
+        local=local_best(scores, metric, standing, judge),
         **{f.name: getattr(standing, f.name) for f in fields(Standings)},
     )
 

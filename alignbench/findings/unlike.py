@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TIMED = "speed"
 _DIGEST = 12
 # The params of a score that somebody chose; the others are results.
-_SETTINGS = (
+SETTINGS = (
     *("align", "k", "fraction", "projector", "loss", "epochs", "splits", "seeds", "optimizer", "lr"),
     *("patience", "test_to_train", "controls", "method", "device", "threads"),
 )
@@ -63,7 +63,8 @@ def what_else_differs(before: Mapping[str, Any], after: Mapping[str, Any], match
         return lines
     lines += machines_differ(before, after, matched)
     sides = (before.get("versions") or {}, after.get("versions") or {})
-    code = {"commit": (before.get("git_commit"), after.get("git_commit"))}
+    commits = (before.get("git_commit"), after.get("git_commit"))
+    code = {"commit": commits} if all(commits) else {}
     code |= {name: (sides[0].get(name), sides[1].get(name)) for name in dict.fromkeys((*sides[0], *sides[1]))}
     changed = [f"{name} {a} in A, {b} in B" for name, (a, b) in code.items() if a != b]
     return [*lines, "; ".join(changed)] if changed else lines
@@ -155,7 +156,7 @@ def _seeds(matched: Matched) -> Iterator[tuple[int, int]]:
 
 def _settings(matched: Matched) -> Iterator[tuple[str, str, str]]:
     for before, after in matched:
-        settings = {name: (before.params.get(name), after.params.get(name)) for name in _SETTINGS}
+        settings = {name: (before.params.get(name), after.params.get(name)) for name in SETTINGS}
         settings["unit"] = (before.unit, after.unit)
         settings["higher_is_better"] = (before.higher_is_better, after.higher_is_better)
         for name, (a, b) in settings.items():

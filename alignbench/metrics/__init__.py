@@ -2,6 +2,9 @@
 
 from alignbench.metrics.base import INVARIANCES, METRICS, Metric, NullModel
 from alignbench.metrics.basis import SharedBasis, shared_k, to_shared_basis
+from alignbench.metrics.calibrated import calibrated
+from alignbench.metrics.cca import cca_mean, pwcca, svcca
+from alignbench.metrics.cca_heldout import pwcca_heldout, svcca_heldout
 from alignbench.metrics.cka import (
     calibrated_cka,
     linear_cka,
@@ -32,7 +35,9 @@ from alignbench.metrics.coral import (
     ncoral_lw,
     unit_trace,
 )
+from alignbench.metrics.cycles import cycle_knn, cycle_knn_reverse
 from alignbench.metrics.elas import ELAS_WEIGHTS, elas, elas_parts
+from alignbench.metrics.logme import logme
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.neighbors import cknna, mutual_knn
 from alignbench.metrics.pairwise import PairwiseScores, pairwise
@@ -48,7 +53,9 @@ from alignbench.metrics.retrieval import (
     retrieval,
 )
 from alignbench.metrics.rsa import rsa
+from alignbench.metrics.sequences import edit_knn, lcs_knn
 from alignbench.metrics.spectra import spectral_divergence, spectral_kl, spectral_ncoral, spectrum
+from alignbench.metrics.transport import gw_distance, gw_identity, gw_parts
 
 __all__ = [
     "ELAS_WEIGHTS",
@@ -62,7 +69,9 @@ __all__ = [
     "Retrieval",
     "SharedBasis",
     "bures_similarity",
+    "calibrated",
     "calibrated_cka",
+    "cca_mean",
     "cknna",
     "coral_distance",
     "coral_distance_lw",
@@ -70,6 +79,8 @@ __all__ = [
     "cosine_similarity",
     "cosine_variance",
     "covariance",
+    "cycle_knn",
+    "cycle_knn_reverse",
     "debiased_cka",
     "discriminability",
     "discriminability_raw",
@@ -77,15 +88,21 @@ __all__ = [
     "eas_adjusted",
     "eas_adjusted_parts",
     "eas_parts",
+    "edit_knn",
     "elas",
     "elas_parts",
+    "gw_distance",
+    "gw_identity",
+    "gw_parts",
     "knn_above_chance",
     "knn_accuracy",
+    "lcs_knn",
     "ledoit_wolf",
     "linear_cka",
     "linear_cka_null",
     "linear_cka_within_mean",
     "linear_sums",
+    "logme",
     "mean_distance",
     "mrr_chance",
     "mutual_knn",
@@ -93,6 +110,8 @@ __all__ = [
     "ncoral_lw",
     "pairwise",
     "procrustes_similarity",
+    "pwcca",
+    "pwcca_heldout",
     "rank_table",
     "rbf_cka",
     "recall_chance",
@@ -106,6 +125,8 @@ __all__ = [
     "spectral_ncoral",
     "spectrum",
     "spread",
+    "svcca",
+    "svcca_heldout",
     "to_shared_basis",
     "unbiased_hsic",
     "unit_trace",

@@ -25,7 +25,19 @@ Growth = Literal["linear", "blocks", "sample"]
 Kind = Literal["pair", "labelled", "unary", "trained", "composite"]
 Function = TypeVar("Function", bound="Callable[..., float]")
 
-FAMILIES = ("cka", "neighbors", "shape", "regression", "coral", "coral_lw", "spectra", "classes", "composite")
+FAMILIES = (
+    "cka",
+    "neighbors",
+    "shape",
+    "cca",
+    "regression",
+    "transport",
+    "coral",
+    "coral_lw",
+    "spectra",
+    "classes",
+    "composite",
+)
 INVARIANCES = (
     "rotation",
     "joint_rotation",
@@ -56,6 +68,8 @@ class NullModel:
             and the mean over those within the classes (None without a formula), for many rows.
         draws: the default number of permutations.
         max_groups: with more groups than this, a seeded subset of this size is permuted.
+        stream: metrics with the same one get the same permutations of more than 300 groups, so that what
+            they have in common is computed once; by default, each metric gets its own.
         test: False if the value on shuffled pairs is shown but a p-value would be meaningless.
         applies: whether there is a null under these settings.
     """
@@ -67,6 +81,7 @@ class NullModel:
     streamed: Callable[[Any], tuple[float, float, float | None]] | None = None
     draws: int = 999
     max_groups: int | None = None
+    stream: str | None = None
     test: bool = True
     applies: Callable[[Settings], bool] = lambda settings: True
 
@@ -106,6 +121,8 @@ class Metric:
             or "sample" (O(n²) memory, so that many rows are sampled); by default by `squares`.
         streamed: (a sample's moments, `cells.Sample`, **settings) -> the value, for many rows; None if it
             needs the rows.
+        default: whether the experiment of its kind computes it unasked; others are scored by the experiment
+            `predictors`, and wherever they are named.
     """
 
     name: str
@@ -134,6 +151,7 @@ class Metric:
     squares: float = 0
     grows: Growth | None = None
     streamed: Callable[..., float] | None = None
+    default: bool = True
 
     @property
     def needs_labels(self) -> bool:
@@ -251,15 +269,21 @@ class MetricRegistry:
         self.entries.remove(name)
 
     def names(
-        self, *, family: str | None = None, kind: str | None = None, pairing: bool | None = None
+        self,
+        *,
+        family: str | None = None,
+        kind: str | None = None,
+        pairing: bool | None = None,
+        default: bool | None = None,
     ) -> list[str]:
-        """Return the names of all metrics, or of a family, of a kind, or by whether they see the pairing."""
+        """Return the names of all metrics, or of those with these properties."""
         chosen = [
             metric
             for metric in map(self.entries.get, self.entries.names())
             if family in (None, metric.family)
             and kind in (None, metric.kind)
             and pairing in (None, metric.pairing)
+            and default in (None, metric.default)
         ]
         order = {name: place for place, name in enumerate(FAMILIES)}
         return [m.name for m in sorted(chosen, key=lambda m: order.get(m.family, len(order)))]

@@ -9,10 +9,12 @@ import numpy as np
 
 from alignbench.columns import count_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
-from alignbench.metrics.checks import check_groups, check_pair, standardized
+from alignbench.metrics.checks import check_groups, check_pair, check_varies
+from alignbench.metrics.derived import derived, digest
+from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -46,7 +48,7 @@ class Principal:
         Raises:
             DegenerateError: zero variance.
         """
-        standardized(x, name)
+        check_varies(x, name)
         mean = x.mean(axis=0)
         deviations = x - mean
         n, d = x.shape
@@ -169,11 +171,16 @@ def to_shared_basis(
             )
         return a, b
     check_width(width, dims)
-    if align == "pca":
-        return Principal.fit(a, width, "x").transform(a), Principal.fit(b, width, "y").transform(b)
-    train = _check_train(names, seed)
-    basis = SharedBasis.fit(a[train], b[train], width)
-    return _check_held_out(*basis.transform(a[~train], b[~train]))
+
+    def compute() -> tuple[Matrix, Matrix]:
+        if align == "pca":
+            return Principal.fit(a, width, "x").transform(a), Principal.fit(b, width, "y").transform(b)
+        train = _check_train(names, seed)
+        basis = SharedBasis.fit(a[train], b[train], width)
+        return _check_held_out(*basis.transform(a[~train], b[~train]))
+
+    based = derived(("basis", align, width, names.tobytes(), seed), (a, b), compute)
+    return based[0].copy(), based[1].copy()  # which anybody may change
 
 
 def _check_train(groups: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
@@ -209,6 +216,23 @@ def shuffled_bases(
     """
     for _, held_out in shuffled_halves(x, y, permutations, **settings):
         yield _check_held_out(*held_out)
+
+
+def shared_bases(
+    x: Matrix,
+    y: Matrix,
+    permutations: NDArray[np.intp],
+    *,
+    k: int,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+) -> Iterable[tuple[Matrix, Matrix]]:
+    """Return `shuffled_bases`, for the next metric, too, if there are more rows than FEW."""
+    bases = shuffled_bases(x, y, permutations, k=k, groups=groups, seed=seed)
+    if len(x) <= FEW:
+        return bases
+    what = "shuffled", digest(permutations), k, check_groups(groups, len(x)).tobytes(), seed
+    return derived(what, (x, y), lambda: list(bases))
 
 
 def shuffled_halves(

@@ -11,7 +11,7 @@ from alignbench.metrics.deletions import deletion_sums
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
 from alignbench.metrics.nulls import matched_norms, matched_products
 from alignbench.metrics.permuted import ProductMoments, kernel_product
-from alignbench.metrics.sums import LinearSums, inner
+from alignbench.metrics.sums import LinearSums, gram, inner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ def linear_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDA
     a, b = centered_sides(x, y, 3)
     scale = float(np.sqrt(inner(a, a) * inner(b, b)))
     if len(a) <= GRAM_LIMIT:
-        products = matched_products(a @ a.T, b @ b.T, permutations)
+        products = matched_products(gram(a), gram(b), permutations)
     else:
         products = matched_norms(a, b, permutations)
     scores: Matrix = products / scale
@@ -97,7 +97,7 @@ def _linear_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) 
 
 
 def _linear_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
-    return kernel_product((side @ side.T for side in centered_sides(x, y, 3)), codes)
+    return kernel_product(map(gram, centered_sides(x, y, 3)), codes)
 
 
 def _streamed_null(sample: Sample) -> tuple[float, float, float | None]:

@@ -10,10 +10,11 @@ from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.deletions import deletion_sums
+from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
 from alignbench.metrics.nulls import matched_norms, matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, kernel_product
-from alignbench.metrics.sums import FEW, LinearSums, inner, lengths
+from alignbench.metrics.sums import FEW, LinearSums, gram, inner, lengths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,14 +76,18 @@ def debiased_kernel(x: ArrayLike, name: str = "x") -> Matrix:
 
 
 def _kernel(side: Matrix, name: str) -> Matrix:
-    kernel = u_centered(side @ side.T)
+    kernel = u_centered(gram(side))
     unit: Matrix = kernel / _debiased_norm(float(np.vdot(kernel, kernel)), inner(side, side), name)
     return unit
 
 
 def debiased_kernels(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
     """Return both sides' U-centred linear kernels, each with unit norm."""
-    return _kernel(x, "x"), _kernel(y, "y")
+    return _kept_kernel(x, "x"), _kept_kernel(y, "y")
+
+
+def _kept_kernel(side: Matrix, name: str) -> Matrix:
+    return derived("debiased", side, lambda: _kernel(side, name))
 
 
 def _debiased_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
@@ -115,7 +120,7 @@ def _debiased_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDAr
 
 def _debiased_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
     a, b = centered_sides(x, y, 4)
-    return kernel_product((_kernel(side, name) for side, name in ((a, "x"), (b, "y"))), codes, scale=1.0)
+    return kernel_product((_kept_kernel(side, name) for side, name in ((a, "x"), (b, "y"))), codes, scale=1.0)
 
 
 def _debiased_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matrix:

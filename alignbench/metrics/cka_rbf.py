@@ -10,6 +10,7 @@ from alignbench.metrics.bandwidths import NearbyKernels
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, pair_to_center
 from alignbench.metrics.deletions import without
+from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import Points, squared_distances
 from alignbench.metrics.downdating import DOWNDATED_FROM
 from alignbench.metrics.kernels import (
@@ -36,14 +37,19 @@ if TYPE_CHECKING:
 
 def _rbf_kernels(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Matrix, Matrix]:
     """Return both sides' doubly centred kernels."""
-    a, b = (_in_place(distances, **options) for distances in _distances(x, y))
-    return a, b
+    a, b = pair_to_center(x, y, 3)
+    return _kernel(a, "x", **options), _kernel(b, "y", **options)
 
 
-def _in_place(distances: Matrix, **options: Any) -> Matrix:
-    """Return the doubly centred kernel, in the memory of the distances."""
-    kernel = rbf_kernel(distances, out=distances, **options)
-    return doubly_centered(kernel, out=kernel)
+def _kernel(x: Matrix, name: str, **options: Any) -> Matrix:
+    """Return the doubly centred kernel of a side."""
+
+    def compute() -> Matrix:
+        distances = squared_distances(Points.of(x, name))
+        kernel = rbf_kernel(distances, out=distances, **options)
+        return doubly_centered(kernel, out=kernel)
+
+    return derived(("rbf", *sorted(options.items())), x, compute)
 
 
 def _distances(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.basis import basis_settings, shuffled_bases, to_shared_basis
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.cka import calibrated_cka, calibrated_cka_draw, linear_cka, linear_cka_draw
 from alignbench.metrics.classes import discriminability_raw, knn_above_chance, spread
 from alignbench.metrics.coral import SATURATION, coral_similarity, ncoral
+from alignbench.metrics.derived import derived, digest
+from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 WEIGHTS = (0.3, 0.3, 0.4)
 NEEDS = ("groups", "seed")
 DRAWS = 199
+IN_BASIS: tuple[Callable[[Matrix, Matrix], float], ...] = (coral_similarity, lambda x, y: 1 - ncoral(x, y))
 
 
 def eas_parts(
@@ -71,10 +75,16 @@ def _weighted(parts: Mapping[str, float]) -> float:
 
 def _null(
     cka: Callable[..., Matrix],
-    coral: Callable[[Matrix, Matrix], float],
+    part: int,
     parts: Callable[..., Mapping[str, float]],
 ) -> NullModel:
-    """Return the null of a composite of a CKA, a score in the shared basis, and a score of x alone."""
+    """Return the null of a composite of a CKA, a score in the shared basis, and a score of x alone.
+
+    Args:
+        cka: draws the first part.
+        part: which of `IN_BASIS` is the second part.
+        parts: the composite's parts.
+    """
 
     def draw(
         x: Matrix,
@@ -87,16 +97,30 @@ def _null(
         align: str = "procrustes",
         k: int | None = None,
     ) -> Matrix:
-        fixed = list(parts(x, y, labels=labels, groups=groups, seed=seed, align=align, k=k).values())
+        columns = (labels, "labels"), (groups, "groups")
+        given = [None if names is None else names_of(names, len(x), of).tobytes() for names, of in columns]
+        fixed = derived(
+            (parts.__name__, *given, seed, align, k),
+            (x, y),
+            lambda: list(parts(x, y, labels=labels, groups=groups, seed=seed, align=align, k=k).values()),
+        )
         in_basis: Matrix | float = fixed[1]  # only the fitted map sees the pairing
         if align == "procrustes":
             width = basis_settings(len(x), (x.shape[1], y.shape[1]), align=align, k=k)["k"]
-            bases = shuffled_bases(x, y, permutations, k=width, groups=groups, seed=seed)
-            in_basis = np.asarray([coral(*based) for based in bases])
+
+            def shuffled(*scores: Callable[[Matrix, Matrix], float]) -> Matrix:
+                bases = shuffled_bases(x, y, permutations, k=width, groups=groups, seed=seed)
+                return np.asarray([[score(*based) for score in scores] for based in bases]).T
+
+            if len(x) <= FEW:
+                in_basis = shuffled(IN_BASIS[part])[0]
+            else:  # the other composite asks for the same permutations
+                what = "composites", digest(permutations), given[1], seed, width
+                in_basis = derived(what, (x, y), lambda: shuffled(*IN_BASIS))[part]
         drawn = np.maximum(0.0, cka(x, y, permutations))
         return np.asarray(WEIGHTS[0] * drawn + WEIGHTS[1] * in_basis + WEIGHTS[2] * fixed[2])
 
-    return NullModel(draw=draw, draws=DRAWS)
+    return NullModel(draw=draw, draws=DRAWS, stream="composites")
 
 
 def _flags(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
@@ -116,7 +140,7 @@ def _flags(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
     needs=NEEDS,
     optional=("labels",),
     settings=basis_settings,
-    null=_null(linear_cka_draw, coral_similarity, eas_parts),
+    null=_null(linear_cka_draw, 0, eas_parts),
     parts=eas_parts,
     flags=_flags,
     squares=4,
@@ -170,7 +194,7 @@ def eas(
     same_width=True,
     needs=("labels", *NEEDS),
     settings=basis_settings,
-    null=_null(calibrated_cka_draw, lambda x, y: 1 - ncoral(x, y), eas_adjusted_parts),
+    null=_null(calibrated_cka_draw, 1, eas_adjusted_parts),
     parts=eas_adjusted_parts,
     squares=4,
 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from alignbench.errors import InputError
 from alignbench.metrics.base import METRICS, Function, Metric, NullModel
-from alignbench.metrics.basis import basis_settings, shuffled_bases, to_shared_basis
+from alignbench.metrics.basis import basis_settings, shared_bases, to_shared_basis
 from alignbench.metrics.checks import (
     bounded,
     centered,
@@ -38,10 +38,14 @@ def shuffled_null(fn: Callable[[Matrix, Matrix], float]) -> NullModel:
     def draw(
         x: Matrix, y: Matrix, permutations: NDArray[np.intp], *, align: str, **settings: Any
     ) -> NDArray[np.float64]:
-        return np.asarray([fn(*based) for based in shuffled_bases(x, y, permutations, **settings)])
+        return np.asarray([fn(*based) for based in shared_bases(x, y, permutations, **settings)])
 
     return NullModel(
-        draw=draw, draws=SHUFFLES, test=False, applies=lambda settings: settings["align"] == "procrustes"
+        draw=draw,
+        draws=SHUFFLES,
+        stream="bases",
+        test=False,
+        applies=lambda settings: settings["align"] == "procrustes",
     )
 
 

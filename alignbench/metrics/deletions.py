@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.metrics.derived import derived
 from alignbench.metrics.downdating import DOWNDATED_FROM, KernelSums
 from alignbench.metrics.kernels import GRAM_LIMIT, centered_sides, doubly_centered
 from alignbench.metrics.moments import Moments
-from alignbench.metrics.sums import LinearSums
+from alignbench.metrics.sums import LinearSums, gram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,20 +29,25 @@ def without(kernel: Matrix, block: Indices) -> Matrix:
     return kernel[keep].take(keep, axis=1)
 
 
-def deletion_sums(x: Matrix, y: Matrix, blocks: Sequence[Indices]) -> Iterator[LinearSums]:
-    """Yield the sums of all linear-kernel scores without each block of rows.
+def deletion_sums(x: Matrix, y: Matrix, blocks: Sequence[Indices]) -> tuple[LinearSums, ...]:
+    """Return the sums of all linear-kernel scores without each block of rows.
 
     Up to GRAM_LIMIT rows, they come from the kernels: from sub-matrices, or above DOWNDATED_FROM rows from
     sums of the whole minus those of the block. Beyond GRAM_LIMIT, they come from the moments minus those of
     the block, in a second pass.
     """
     a, b = centered_sides(x, y, 3)
+    what = "without", *(block.tobytes() for block in blocks)
+    return derived(what, (a, b), lambda: tuple(_deletion_sums(a, b, blocks)))
+
+
+def _deletion_sums(a: Matrix, b: Matrix, blocks: Sequence[Indices]) -> Iterator[LinearSums]:
     if len(a) > GRAM_LIMIT:
         total = Moments.from_arrays(a, b)
         for block in blocks:
             yield total.without(Moments.from_arrays(a[block], b[block])).sums()
         return
-    kernel_x, kernel_y = a @ a.T, b @ b.T
+    kernel_x, kernel_y = gram(a), gram(b)
     whole = KernelSums.of([kernel_x, kernel_y]) if len(a) > DOWNDATED_FROM else None
     for block in blocks:
         left = None if whole is None else whole.without(block)

@@ -8,6 +8,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.checks import pair_to_center, standardized
+from alignbench.metrics.derived import derived
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -21,7 +22,12 @@ GRAM_LIMIT = 2000  # up to this many rows, permutations and deletions work on n 
 def centered_sides(x: ArrayLike, y: ArrayLike, min_n: int) -> tuple[Matrix, Matrix]:
     """Return both sides checked, centred and scaled into the range of float64; see `standardized`."""
     a, b = pair_to_center(x, y, min_n)
-    return standardized(a, "x"), standardized(b, "y")
+    return centered_side(a, "x"), centered_side(b, "y")
+
+
+def centered_side(x: Matrix, name: str) -> Matrix:
+    """Return one side of `centered_sides`."""
+    return derived("centred", x, lambda: standardized(x, name))
 
 
 def norms(a: Matrix, b: Matrix) -> float:

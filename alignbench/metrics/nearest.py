@@ -10,6 +10,7 @@ import numpy as np
 from alignbench.errors import InputError, TooFewSamplesError
 from alignbench.metrics.blocks import products_of_rows, row_blocks
 from alignbench.metrics.checks import Centering
+from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import (
     Points,
     rounding_of,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
+MANY = 10  # permutations from which a table of all pairs of rows is worth its memory
+TIED = -1  # in a list of neighbours: which one it is depends on rounding
 RIGHT_ANGLE = 2.0  # the squared distance of two directions at right angles
 
 
@@ -140,6 +143,11 @@ class Neighbors:
         found: NDArray[np.intp] = np.where(own[at] == places, at, -1)
         return found
 
+    def at(self, places: NDArray[np.intp]) -> Matrix:
+        """Return the weights at these places of the dense matrix, which are 0 for most of them."""
+        found = self.find(places)
+        return np.where(found < 0, 0.0, self.weights[found])
+
     def table(self) -> NDArray[np.int32]:
         """Return `find` of all places [n²], for many look-ups."""
         result = np.full(self.n**2, -1, dtype=np.int32)
@@ -211,6 +219,16 @@ def nearest_by_products(
     return Neighbors(n, *np.divmod(all_places, n), all_weights, all_products)
 
 
+def product_neighbors(x: Matrix, k: int) -> Neighbors:
+    """Return the k rows of x [n, d] with the largest products with each row, itself excluded, uncentred."""
+    size, rounding = np.sqrt(lengths(x)), unit_rounding(x.shape[1])
+
+    def exact(products: Matrix, numbers: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+        return -products, rounding * np.outer(size[numbers], size)
+
+    return nearest_by_products(x, 2 * rounding * size * size.max(), exact, k)
+
+
 def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
     """Return the k cosine neighbours of each row of `x` after centring, itself excluded.
 
@@ -218,6 +236,10 @@ def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
         InputError: a value is not finite.
         DegenerateError: all rows are equal (up to rounding).
     """
+    return derived(("cosine neighbours", k), x, lambda: _cosine_neighbors(x, k, name))
+
+
+def _cosine_neighbors(x: Matrix, k: int, name: str) -> Neighbors:
     side = Centering.of(x, name)
     points = directions(side.source, lengths(side.source), side.mean, side.rest)
 
@@ -230,6 +252,33 @@ def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
     moved = points.noise + points.noise.max()
     reach = 2 * moved * (4 + 2 * moved) + 8 * unit_rounding(x.shape[1])
     return nearest_by_products(points.centered, reach, exact, k)
+
+
+def ordered_neighbors(x: Matrix, k: int, name: str = "x") -> NDArray[np.intp]:
+    """Return the k cosine neighbours of each row of `x` after centring, nearest first [n, k].
+
+    A neighbour that is as near as the one before or after it, up to rounding, is `TIED` instead.
+
+    Raises:
+        InputError: a value is not finite.
+        DegenerateError: all rows are equal (up to rounding).
+    """
+    side = Centering.of(x, name)
+    points = directions(side.source, lengths(side.source), side.mean, side.rest)
+    result = np.empty((len(x), k), dtype=np.intp)
+    for rows in row_blocks(len(x), len(x)):
+        some = points.take(rows)
+        distances, errors = angular_distances(some, points)
+        numbers = np.arange(rows.start, rows.start + len(distances))
+        distances[np.arange(len(distances)), numbers] = np.inf
+        nearest = np.argpartition(distances, k, axis=1)[:, : k + 1]
+        order = np.argsort(np.take_along_axis(distances, nearest, axis=1), axis=1)
+        nearest = np.take_along_axis(nearest, order, axis=1)
+        near, error = (np.take_along_axis(of, nearest, axis=1) for of in (distances, errors))
+        as_near = np.diff(near, axis=1) <= error[:, 1:] + error[:, :-1]
+        as_near[:, 1:] |= as_near[:, :-1].copy()
+        result[rows] = np.where(as_near, TIED, nearest[:, :k])
+    return result
 
 
 def neighbor_weights(x: Matrix, k: int, name: str = "x") -> Matrix:

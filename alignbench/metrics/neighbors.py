@@ -10,14 +10,16 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import as_matrix, bounded, check_varies, in_range, pair_to_center
+from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import unit_rounding
 from alignbench.metrics.kernels import GRAM_LIMIT
 from alignbench.metrics.nearest import (
+    MANY,
     Neighbors,
     check_k,
     cosine_neighbors,
-    nearest_by_products,
     neighbor_weights,
+    product_neighbors,
 )
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, kernel_product
@@ -30,14 +32,17 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
-MANY = 10  # permutations from which a table of all pairs of rows is worth its memory
 MIN_K = 2  # for CKNNA: with a single neighbour, a row has no two neighbours to compare
 
 
 def _both(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, int]:
     a, b = pair_to_center(x, y, 4)
     chosen = check_k(k, len(a))
-    return neighbor_weights(a, chosen, "x"), neighbor_weights(b, chosen, "y"), chosen
+    return _weights(a, chosen, "x"), _weights(b, chosen, "y"), chosen
+
+
+def _weights(x: Matrix, k: int, name: str) -> Matrix:
+    return derived(("neighbour weights", k), x, lambda: neighbor_weights(x, k, name))
 
 
 def _mutual_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
@@ -129,14 +134,14 @@ class _Local:
 
     @classmethod
     def of(cls, x: Matrix, k: int, name: str) -> _Local:
+        return derived(("products' neighbours", k), x, lambda: cls._of(x, k, name))
+
+    @classmethod
+    def _of(cls, x: Matrix, k: int, name: str) -> _Local:
         check_varies(x, name)
         rows = in_range(x)
         size, rounding = np.sqrt(lengths(rows)), unit_rounding(x.shape[1])
-
-        def exact(products: Matrix, numbers: Indices) -> tuple[Matrix, Matrix]:
-            return -products, rounding * np.outer(size[numbers], size)
-
-        found = nearest_by_products(rows, 2 * rounding * size * size.max(), exact, k)
+        found = product_neighbors(rows, k)
         return cls(found, rounding * (size[found.rows] * size[found.columns]))
 
     def norm(self, name: str) -> float:
@@ -168,6 +173,26 @@ class _Local:
         columns, rows = np.bincount(found.columns, values, n), np.bincount(found.rows, values, n)
         return float(values @ _or_zero(values, back)), float(values.sum()), float(columns @ rows)
 
+    def coincidences(self, *, products_first: bool) -> Vector:
+        """Return the sums of u_ij v_kl over all rows that coincide in a certain way and no other.
+
+        u are the products of neighbours and v their weights, or the other way round. The ways are (k, l) =
+        (i, j), (k, l) = (j, i), k = i, l = j, k = j, l = i, and none [7].
+        """
+        n, found = self.neighbors.n, self.neighbors
+        u, v = found.weights * found.products, found.weights
+        if not products_first:
+            u, v = v, u
+        (u_row, u_column), (v_row, v_column) = (
+            [np.bincount(at, values, n) for at in (found.rows, found.columns)] for values in (u, v)
+        )
+        same = float(u @ v)
+        turned = float(u @ _or_zero(v, found.find(found.columns * n + found.rows)))
+        row, column = float(u_row @ v_row) - same, float(u_column @ v_column) - same
+        follow, lead = float(u_column @ v_row) - turned, float(u_row @ v_column) - turned
+        some = np.array([same, turned, row, column, follow, lead])
+        return np.append(some, float(u.sum() * v.sum()) - some.sum())
+
 
 def _numerators(x: _Local, y: _Local, permutations: Indices) -> Vector:
     r"""Return $\mathrm{HSIC}_1(M \circ K, M \circ L)$ for y[p] and each permutation p, times n(n−3).
@@ -192,6 +217,26 @@ def _numerators(x: _Local, y: _Local, permutations: Indices) -> Vector:
         product = np.bincount(j, left, n) @ np.bincount(i, right, n)
         result[number] = mutual.sum() + left.sum() * right.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * product
     return result
+
+
+def cknna_mean(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
+    """Return the exact mean of CKNNA over all re-pairings.
+
+    The numerator is a sum of products of two entries of each side. For each way in which their rows can
+    coincide, all choices of as many different rows of the other side are equally likely.
+    """
+    a, b = pair_to_center(x, y, 5)
+    chosen = check_k(k, len(a), MIN_K)
+    side_x, side_y = _Local.of(a, chosen, "x"), _Local.of(b, chosen, "y")
+    of_x = side_x.coincidences(products_first=True)
+    of_y = side_y.coincidences(products_first=False)
+    n = len(a)
+    two, three = n * (n - 1), n * (n - 1) * (n - 2)
+    orders = np.array([two, two, three, three, three, three, three * (n - 3)], dtype=np.float64)
+    same, turned, row, column, follow, lead, apart = of_x * of_y / orders
+    total = same + turned + row + column + follow + lead + apart
+    mean = turned + total / ((n - 1) * (n - 2)) - 2 / (n - 2) * (turned + follow)
+    return float(mean / (side_x.norm("x") * side_y.norm("y")))
 
 
 def _or_zero(values: Vector, at: Indices) -> Vector:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.metrics.derived import derived
 from alignbench.metrics.partitions import Partition, coarser, join, normal, patterns, weight
 from alignbench.metrics.permuted_side import PermutedSide
 
@@ -95,10 +96,16 @@ def kernel_product(
     """
     sides, size = [], 1.0
     for kernel in kernels:
-        sides.append(PermutedSide.of(kernel, codes))
-        size *= float(np.linalg.norm(kernel))
+        side, norm = _side_and_norm(kernel, codes)
+        sides.append(side)
+        size *= norm
         del kernel
     return product_moments(*sides).scaled(1 / (size if scale is None else scale))
+
+
+def _side_and_norm(kernel: Matrix, codes: NDArray[np.intp] | None) -> tuple[PermutedSide, float]:
+    what = "permuted", None if codes is None else codes.tobytes()
+    return derived(what, kernel, lambda: (PermutedSide.of(kernel, codes), float(np.linalg.norm(kernel))))
 
 
 def _mean_and_variance(a: SecondSums, b: SecondSums) -> tuple[float, float]:

@@ -11,8 +11,10 @@ from alignbench.columns import count_of
 from alignbench.errors import TooFewSamplesError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, check_groups
+from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.procrustes import narrow
+from alignbench.metrics.sums import FEW, gram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,17 @@ if TYPE_CHECKING:
 PENALTIES = 10.0 ** np.arange(-4, 5)
 OUTER, INNER = 5, 3
 NOTHING = 1e-20  # below this, a variance is rounding, for sides whose largest deviation is about 1
-BATCH = 2_000_000  # entries of permuted kernels in memory at once
+BATCH = 8_000_000  # entries of permuted kernels in memory at once
+
+
+def _scaled(train: Matrix, test: Matrix) -> tuple[Matrix, Matrix]:
+    """Return both minus the mean of the train rows, divided by the root of their total variance."""
+    mean = train.mean(axis=0)
+    a, b = train - mean, test - mean
+    variance = float(np.square(a).sum()) / (len(a) - 1)
+    # A train fold without variance predicts its mean; rounding must not be scaled up to a predictor.
+    scale = 0.0 if variance <= NOTHING else 1 / np.sqrt(variance)
+    return a * scale, b * scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +51,7 @@ class _Path:
     @classmethod
     def fit(cls, train: Matrix, test: Matrix) -> _Path:
         """Return the path from one eigendecomposition, of the smaller of the n x n and the d x d form."""
-        mean = train.mean(axis=0)
-        a, b = train - mean, test - mean
-        variance = float(np.square(a).sum()) / (len(a) - 1)
-        # A train fold without variance predicts its mean; rounding must not be scaled up to a predictor.
-        scale = 0.0 if variance <= NOTHING else 1 / np.sqrt(variance)
-        a, b = a * scale, b * scale
+        a, b = _scaled(train, test)
         if len(a) <= a.shape[1]:
             values, vectors = np.linalg.eigh(a @ a.T)
             return cls(b @ a.T @ vectors, np.maximum(values, 0.0), vectors.T)
@@ -56,15 +63,49 @@ class _Path:
         return (self.left / (self.values + penalty)) @ self.right
 
     def errors(self, train: Matrix, test: Matrix) -> Matrix:
-        """Return the squared error on `test` targets for each penalty."""
+        r"""Return the squared error on `test` targets for each penalty.
+
+        With many rows it is, for the diagonal D of each penalty, left L, targets T and the coordinates W of
+        the train targets, $\|T\|^2 - 2\,d^\top \mathrm{diag}(L^\top T W^\top) + d^\top(L^\top L \circ
+        W W^\top)d$, whose products are the same for all penalties.
+        """
         mean = train.mean(axis=0)
         targets, weights = test - mean, self.right @ (train - mean)
+        if len(train) > FEW:
+            left, shrunk = self.left, 1 / (self.values[:, None] + PENALTIES)
+            both = (left.T @ left) * (weights @ weights.T)
+            cross = np.einsum("ij,ij->i", left.T @ targets, weights)
+            fitted = np.einsum("ip,ip->p", shrunk, both @ shrunk)
+            squared: Matrix = np.square(targets).sum() - 2 * cross @ shrunk + fitted
+            return squared
         return np.asarray(
             [
                 np.square(targets - self.left @ (weights / (self.values + penalty)[:, None])).sum()
                 for penalty in PENALTIES
             ]
         )
+
+
+def _error(fit: tuple[Matrix, Matrix], check: tuple[Matrix, Matrix], number: int) -> float:
+    """Return the squared error of a regression with one of the penalties.
+
+    Args:
+        fit: the train rows of both sides.
+        check: the test rows of both sides.
+        number: which of the penalties.
+    """
+    if len(fit[0]) <= FEW:
+        return float(_Path.fit(fit[0], check[0]).errors(fit[1], check[1])[number])
+    from scipy.linalg import solve
+
+    a, b = _scaled(fit[0], check[0])
+    mean = fit[1].mean(axis=0)
+    centered, penalty = fit[1] - mean, PENALTIES[number] * np.eye(min(a.shape))
+    if len(a) <= a.shape[1]:
+        predicted = b @ a.T @ solve(a @ a.T + penalty, centered, assume_a="pos", overwrite_a=True)
+    else:
+        predicted = b @ solve(a.T @ a + penalty, a.T @ centered, assume_a="pos", overwrite_a=True)
+    return float(np.square(check[1] - mean - predicted).sum())
 
 
 def _splits(groups: NDArray[np.str_], parts: int, seed: int, purpose: str) -> Iterator[tuple[Mask, Mask]]:
@@ -122,26 +163,32 @@ def _draw(
     """
     a, b = centered_sides(x, y, 3 * OUTER)
     names = check_groups(groups, len(a))
-    kernel = b @ b.T
-    n = len(a)
+    kernel, folds = gram(b), derived(("ridge", names.tobytes(), seed), a, lambda: _all_forms(a, names, seed))
     error, total = np.zeros(len(permutations)), np.zeros(len(permutations))
-    rows = max(1, BATCH // n**2)
-    for number, (train, test) in enumerate(_splits(names, OUTER, seed, "outer fold")):
-        inner = np.zeros((len(PENALTIES), n, n))
-        inside = np.flatnonzero(train)
-        for fit, check in _splits(names[train], INNER, seed, f"inner fold {number}"):
-            inner[np.ix_(np.arange(len(PENALTIES)), inside, inside)] += _forms(a[train], fit, check)
-        forms = np.concatenate([inner, _forms(a, train, test), _total_form(train, test)[None]])
-        flat = forms.reshape(len(forms), n * n)
-        for start in range(0, len(permutations), rows):
-            chunk = permutations[start : start + rows]
-            permuted = np.asarray([kernel[p].take(p, axis=1).ravel() for p in chunk])
-            values = permuted @ flat.T
+    rows = max(1, BATCH // kernel.size)
+    for start in range(0, len(permutations), rows):
+        chunk = permutations[start : start + rows]
+        permuted = np.asarray([kernel[p].take(p, axis=1).ravel() for p in chunk])
+        for forms in folds:
+            values = permuted @ forms.T
             best = np.argmin(values[:, : len(PENALTIES)], axis=1)
             error[start : start + rows] += values[np.arange(len(chunk)), len(PENALTIES) + best]
             total[start : start + rows] += values[:, -1]
     scores: Matrix = 1 - error / total
     return scores
+
+
+def _all_forms(x: Matrix, names: NDArray[np.str_], seed: int) -> list[Matrix]:
+    """Return for each outer fold the forms [19, n²]: inner errors, errors and total."""
+    n, folds = len(x), []
+    for number, (train, test) in enumerate(_splits(names, OUTER, seed, "outer fold")):
+        inner = np.zeros((len(PENALTIES), n, n))
+        inside = np.flatnonzero(train)
+        for fit, check in _splits(names[train], INNER, seed, f"inner fold {number}"):
+            inner[np.ix_(np.arange(len(PENALTIES)), inside, inside)] += _forms(x[train], fit, check)
+        forms = np.concatenate([inner, _forms(x, train, test), _total_form(train, test)[None]])
+        folds.append(forms.reshape(len(forms), n * n))
+    return folds
 
 
 def _draw_reverse(
@@ -201,7 +248,7 @@ def ridge_r2(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, see
             inner_x, inner_y = a[train], b[train]
             errors += _Path.fit(inner_x[fit], inner_x[check]).errors(inner_y[fit], inner_y[check])
         best = int(np.argmin(errors))
-        error += float(_Path.fit(a[train], a[test]).errors(b[train], b[test])[best])
+        error += _error((a[train], b[train]), (a[test], b[test]), best)
         total += float(np.square(b[test] - b[train].mean(axis=0)).sum())
     return bounded(1 - error / total, (-np.inf, 1), "ridge_r2")
 

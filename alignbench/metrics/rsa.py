@@ -10,6 +10,7 @@ from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.blocks import products_of_rows
 from alignbench.metrics.checks import bounded, pair_to_center
+from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import Points, rounding_of, to_squared_distances
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES
 from alignbench.metrics.nulls import matched_products, within_class_mean
@@ -67,6 +68,10 @@ def _upper_distances(points: Points) -> tuple[Matrix, Matrix]:
 
 def _ranks(x: Matrix, name: str) -> tuple[Matrix, float]:
     """Return the centred ranks of all distances, row by row of the upper triangle, and their norm."""
+    return derived("ranks", x, lambda: _new_ranks(x, name))
+
+
+def _new_ranks(x: Matrix, name: str) -> tuple[Matrix, float]:
     ranks = average_ranks(*_upper_distances(Points.of(x, name)))
     ranks -= ranks.mean()
     norm = float(np.linalg.norm(ranks))
@@ -77,7 +82,11 @@ def _ranks(x: Matrix, name: str) -> tuple[Matrix, float]:
 
 def _rank_matrix(x: Matrix, name: str) -> Matrix:
     """Return the centred ranks of all distances as a symmetric matrix of unit norm with zero diagonal."""
-    ranks, norm = _ranks(x, name)
+    return derived("rank matrix", x, lambda: _new_rank_matrix(x, name))
+
+
+def _new_rank_matrix(x: Matrix, name: str) -> Matrix:
+    ranks, norm = _new_ranks(x, name)
     matrix = np.zeros((len(x), len(x)))
     matrix[np.triu_indices(len(x), 1)] = ranks / (norm * np.sqrt(2))
     return matrix + matrix.T

@@ -9,6 +9,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.checks import bounded
+from alignbench.metrics.derived import derived
 from alignbench.metrics.nulls import KernelMoments, permutation_moments
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def inner(x: Matrix, y: Matrix) -> float:
     """Return ⟨XXᵀ, YYᵀ⟩ = ‖XᵀY‖² by the form that takes fewer operations."""
     n, dx, dy = len(x), x.shape[1], y.shape[1]
     if x is y:
-        return _sum_of_squares(x @ x.T if n < dx else x.T @ x)
+        return derived("inner", x, lambda: _sum_of_squares(x @ x.T if n < dx else x.T @ x))
     if n * (dx + dy) < dx * dy:
         return float(np.vdot(x @ x.T, y @ y.T))
     return _sum_of_squares(x.T @ y)
@@ -34,6 +35,11 @@ def inner(x: Matrix, y: Matrix) -> float:
 def _sum_of_squares(product: Matrix) -> float:
     """Return ‖P‖², of a large product without a copy."""
     return float(np.square(product).sum() if product.size < LARGE else np.vdot(product, product))
+
+
+def gram(x: Matrix) -> Matrix:
+    """Return XXᵀ."""
+    return derived("gram", x, lambda: x @ x.T)
 
 
 def lengths(x: Matrix) -> Matrix:
@@ -75,8 +81,12 @@ class LinearSums:
         With fewer rows than both sides have columns together, two Gram matrices take fewer operations than
         three products of columns: n²(dx + dy) < n(dx + dy)².
         """
+        return derived("linear sums", (x, y), lambda: cls._of_features(x, y))
+
+    @classmethod
+    def _of_features(cls, x: Matrix, y: Matrix) -> LinearSums:
         if FEW < len(x) < x.shape[1] + y.shape[1]:
-            return cls.of_kernels(x @ x.T, y @ y.T)
+            return cls.of_kernels(gram(x), gram(y))
         a, b = lengths(x), lengths(y)
         return cls(
             n=len(x),

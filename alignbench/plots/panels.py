@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignbench.plots.marks import limit, name_rows, not_recorded, score_bar
-from alignbench.plots.style import new_figure
+from alignbench.plots.marks import limit, name_rows, not_recorded, reading_notes, sample_note, score_bar
+from alignbench.plots.style import entitle, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -121,6 +121,37 @@ def score_table(
                 not_recorded(ax)
         limit(panels[0], of_column, column.least)
     return axes
+
+
+def beside_shuffled(
+    scores: Mapping[str, Sequence[Score]], inputs: FigureInputs, title: str, *notes: str, most: int = 5
+) -> Figure:
+    """Return a figure of every score beside its null: a column a metric, a block an LLM, a row an encoder.
+
+    Rows are in the order of the first metric.
+
+    Args:
+        scores: metric -> its scores, at least one.
+        inputs: the names and colours of the models.
+        title: the title, which the number of samples follows.
+        notes: what to know besides how to read the marks.
+        most: the most columns side by side; further metrics are in further tables below.
+    """
+    first = next(iter(scores.values()))
+    sign = -1.0 if first[0].higher_is_better else 1.0
+    order = sorted(first, key=lambda s: (s.value is None, sign * (s.value or 0.0), str(s.encoder)))
+    llms = list(dict.fromkeys(str(s.llm) for s in first))
+    blocks = llm_blocks({llm: [str(s.encoder) for s in order if s.llm == llm] for llm in llms}, inputs)
+    tables = {metric: by_block(column, lambda s: str(s.llm)) for metric, column in scores.items()}
+    columns = [Column(metric, [table.get(llm, {}) for llm in llms]) for metric, table in tables.items()]
+    bands = rows_of(len(columns), most)
+    wide = -(-len(columns) // bands)
+    figure = new_figure(2.0 + 2.6 * wide, 1.2 + bands * (0.3 + table_height(blocks)))
+    for band, area in enumerate(figure.subfigures(bands, 1, squeeze=False).ravel()):
+        score_table(area, blocks, columns[band * wide : (band + 1) * wide], inputs.colour)
+    every = [score for column in scores.values() for score in column]
+    entitle(figure, f"{title}{sample_note(first)}", reading_notes(every), *notes)
+    return figure
 
 
 def panel_grid(area: FigureBase, count: int, most: int, **shared: Any) -> list[Axes]:

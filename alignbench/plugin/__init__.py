@@ -1,8 +1,8 @@
-"""The pytest plugin's entry point: the options of the command line and of configuration files.
+"""The pytest plugin's entry point: the options of the command line and of configuration files, and its hooks.
 
 Every pytest run in an environment with alignbench imports it, also those of other projects. So it has no
-fixtures, its only hook adds options, and it imports nothing but pytest and the table of options. Fixtures and
-other hooks are in `alignbench.plugin.fixtures`, which a root conftest.py loads:
+fixtures, it only adds options and hooks, and it imports nothing but pytest and the table of options. Fixtures
+and what implements hooks are in `alignbench.plugin.fixtures`, which a root conftest.py loads:
 `pytest_plugins = ["alignbench.plugin.fixtures"]`.
 """
 
@@ -28,6 +28,13 @@ _TYPES: dict[Kind, Literal["string", "int", "float", "bool", "linelist"]] = {
     "integers": "linelist",
     "texts": "linelist",
 }
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that others can implement."""
+    from alignbench.plugin import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

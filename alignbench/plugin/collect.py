@@ -18,6 +18,7 @@ from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.many import plan_of
 from alignbench.findings import REPORT, Findings
 from alignbench.findings.files import ARTIFACTS
+from alignbench.findings.publish import read_published
 from alignbench.findings.toys import toy_warnings
 from alignbench.metrics import METRICS
 from alignbench.metrics.moments import CHUNK
@@ -33,6 +34,7 @@ from alignbench.session.keep import Keeper
 from alignbench.session.samples import keep_samples
 from alignbench.session.selection import named_in, needed_by_ids
 from alignbench.show import failure_lines, terminal_table
+from alignbench.show.published import TITLE, beside_lines
 from alignbench.show.text import wrap
 from alignbench.text import clean
 from alignbench.types import Run, Score
@@ -44,6 +46,7 @@ from alignbench.weights.handle import Handle
 if TYPE_CHECKING:
     import warnings
     from collections.abc import Sequence
+    from pathlib import Path
 
     from alignbench.datasets import Dataset
     from alignbench.llms import LLM
@@ -70,10 +73,12 @@ class Collector:
         failures: Failures,
         bridge: Bridge | None = None,
         against: Against | None = None,
+        shared: Path | None = None,
     ) -> None:
         self.config = config
         self.bridge = bridge
         self.against = against
+        self.shared = shared
         self.session = session
         self.folder = folder
         self.keeper = Keeper(folder)
@@ -89,6 +94,11 @@ class Collector:
         self._planned = False
         self.forecast = Forecast(config, session)
         session.progress = TerminalProgress(config)
+
+    @property
+    def place(self) -> Path:
+        """The folder with the run's files: the run's, or a temporary one if that can't be written."""
+        return self.keeper.rescued or self.folder.path
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look once for the weights of every model that the collected tests need, and print the plan."""
@@ -125,6 +135,7 @@ class Collector:
                 score = Score.from_dict(value)
                 self.scores[report.nodeid, *score.key] = score
                 self.keeper.log(score)
+                self.config.hook.pytest_alignbench_score(score=score, config=self.config)
             elif name == "alignbench-unwritten":
                 self.keeper.note(*value)
             elif name == "alignbench-load":
@@ -145,11 +156,16 @@ class Collector:
         statuses = []
         if self.scores:
             self._keep_samples()
-            self.findings = Findings.of(flag_dead(self.scores.values()), self._describe(), "this run")
+            published = self._published()
+            scores, run = flag_dead(self.scores.values()), self._describe()
+            self.findings = Findings.of(scores, run, "this run", published)
             self.keeper.finish(self.findings, figures=options.figures)
+            self.config.hook.pytest_alignbench_findings(
+                findings=self.findings, config=self.config, folder=self.place
+            )
         if self.against is not None and not self.config.option.collectonly:
-            place = self.keeper.rescued or self.folder.path
-            statuses.append(self.against.finish(self.findings, place, self.printer))
+            passed = session.exitstatus == pytest.ExitCode.OK and not self.keeper.missing
+            statuses.append(self.against.finish(self.findings, self.place, self.printer, passed=passed))
         if self.keeper.missing or (self.bridge is not None and self.bridge.unsaved):
             statuses.append(pytest.ExitCode.TESTS_FAILED)
         for status in statuses:
@@ -165,8 +181,7 @@ class Collector:
             for line in wrap(sentence, self.printer.width, "  ")
         ]
         if self.findings is not None:
-            place = self.keeper.rescued or self.folder.path
-            report = place / REPORT if exists(place / REPORT) else place
+            report = self.place / REPORT if exists(self.place / REPORT) else self.place
             with contextlib.suppress(ValueError):
                 report = report.relative_to(self.config.invocation_params.dir)
             lines = terminal_table(
@@ -177,6 +192,9 @@ class Collector:
                 figures=[path.stem for path in self.folder.path.glob("*.png")],
             )
             self.printer.section("alignbench", [*skipped, *lines])
+            if self.shared is not None:
+                lines = beside_lines(self.findings, self.printer.width, encoding=self.printer.encoding)
+                self.printer.section(TITLE.lower(), lines or [f"no result on this data in {self.shared}"])
         elif self.failures.hidden:
             lines = failure_lines(self.failures.known, self.printer.width, self.printer.encoding)
             self.printer.section("alignbench: no score was recorded", lines)
@@ -185,9 +203,17 @@ class Collector:
         if sentence := self.keeper.sentence():
             self.printer.section("alignbench: not written", [clean(sentence)])
         if self.against is not None and self.against.lines:
-            self.printer.section(f"compared with {clean(self.against.earlier.name)}", self.against.lines)
+            self.printer.section(clean(self.against.title), self.against.lines)
         if self.bridge is not None:
             self.bridge.print_result()
+
+    def _published(self) -> tuple[Findings, ...]:
+        """Return the published results on the data of this run; what can't be read becomes a warning."""
+        if self.shared is None:
+            return ()
+        found, unreadable = read_published(self.shared, self.session.dataset.digest)
+        self.warnings |= dict.fromkeys(f"published result {name}: {why}" for name, why in unreadable.items())
+        return found
 
     def _keep_samples(self) -> None:
         if self.session.options.thumbnails:

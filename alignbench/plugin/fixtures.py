@@ -18,10 +18,11 @@ from alignbench.embed import runs
 from alignbench.errors import UnwritableError
 from alignbench.experiments import defaults_of, experiments, needing
 from alignbench.plugin import timing
-from alignbench.plugin.against import Against
+from alignbench.plugin.against import Against, shared_folder
 from alignbench.plugin.cell import Cell
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.failures import Failures, usage_errors
+from alignbench.plugin.github import GitHub, on_github
 from alignbench.plugin.options import read_options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.selection import (
@@ -79,11 +80,13 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     with usage_errors():
         against = Against.from_options(session.options, config.invocation_params.dir)
+        shared = shared_folder(session.options.against, config.invocation_params.dir)
     folder = RunFolder.named(output_dir, session.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
-    config.pluginmanager.register(
-        Collector(config, session, folder, failures, bridge, against), "alignbench-collector"
-    )
+    collector = Collector(config, session, folder, failures, bridge, against, shared)
+    config.pluginmanager.register(collector, "alignbench-collector")
+    if session.options.annotations and on_github():
+        config.pluginmanager.register(GitHub(config, collector, failures, against), "alignbench-github")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -123,8 +126,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unasked = [name for name in long if not asked_for(name, option.markexpr, option.keyword, config.args)]
 
     def left_out(item: pytest.Item) -> bool:
-        part = part_of(item)
-        return any(map(item.get_closest_marker, unasked)) or (part is not None and not part.when(options))
+        part, others = part_of(item), _needing(item)
+        long = any(name not in others and item.get_closest_marker(name) for name in unasked)
+        return long or (part is not None and not part.when(options))
 
     config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
     items[:] = [item for item in items if not left_out(item)]
@@ -132,10 +136,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give a test the markers of other experiments that need its score."""
+    for name in _needing(item):
+        item.add_marker(name)
+
+
+def _needing(item: pytest.Item) -> set[str]:
+    """Return the other experiments that need the score of a test."""
     of_pairs = "pair" in getattr(item, "fixturenames", ())
     metric = parameters_of(item).get("metric") if of_pairs else None
-    for name in needing(experiment_of(item), metric):
-        item.add_marker(name)
+    return set(needing(experiment_of(item), metric))
 
 
 @pytest.hookimpl(trylast=True)

@@ -84,6 +84,19 @@ class SessionBench:
         """Return the embeddings of an encoder and an LLM over the same samples."""
         return self.session.pair(self.session.vision(encoder), self.session.text(llm))
 
+    @property
+    def encoders(self) -> Sequence[Encoder | Custom]:
+        """The selected encoders."""
+        return tuple(self.session.encoders.values())
+
+    def embedded(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> Embeddings:
+        """Return a model's embeddings of these samples."""
+        return self.session.embedded(model, rows)
+
+    def filed_under(self, experiment: str) -> SessionBench:
+        """Return the bench of another experiment."""
+        return replace(self, experiment=experiment)
+
     def encoder(self, spec: str) -> Encoder | Custom:
         """Return the encoder that a spec names, with the options of the run."""
         return self.session.further(spec)

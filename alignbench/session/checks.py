@@ -6,11 +6,12 @@ import os
 import re
 from typing import TYPE_CHECKING, Literal
 
-from alignbench.errors import ConfigError
+from alignbench.errors import AlignbenchError, ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alignbench.experiments.choose.budget import Budget
     from alignbench.findings.gate import Gate
 
 Names = tuple[str, ...]
@@ -65,9 +66,39 @@ def two_sided(metrics: Names, name: str) -> Names:
     return metrics
 
 
+def metric_of_race(metric: str, name: str) -> str:
+    """Return the metric if encoders can be compared by it while samples are added."""
+    from alignbench.metrics import METRICS
+
+    def fits(known: str) -> bool:
+        of = METRICS.get(known)
+        return of.two_sided and of.pairing and of.interval is not None and not of.needs_labels
+
+    if not fits(metric):
+        raise ConfigError(
+            f"{name}: {metric!r} can't decide a race, which takes a score of an encoder with an LLM that "
+            f"sees the pairs and has an interval: {', '.join(filter(fits, METRICS))}"
+        )
+    return metric
+
+
+def budget(text: str, name: str) -> Budget:
+    """Return the budget that a text spells."""
+    from alignbench.experiments.choose.budget import parse_budget
+
+    return parse_budget(text, name)
+
+
+def probability(value: float, name: str) -> float:
+    """Return a number if it is above 0 and below 1."""
+    if not 0 < value < 1:
+        raise ConfigError(f"{name}: expected a number between 0 and 1, got {value}")
+    return value
+
+
 def table_of_encoders(path: Path, name: str) -> Path | str:
-    """Return the name of a published table, or the path of a table in a file."""
-    from alignbench.experiments.validity.published import PUBLISHED
+    """Return the name of a published table, or the path of a file with a table that can be judged."""
+    from alignbench.experiments.validity.published import PUBLISHED, table_of
     from alignbench.paths import is_file
 
     if str(path) in PUBLISHED:
@@ -75,6 +106,10 @@ def table_of_encoders(path: Path, name: str) -> Path | str:
     if not is_file(path):
         listed = ", ".join(PUBLISHED)
         raise ConfigError(f"{name}: {str(path)!r} is neither a published table ({listed}) nor a CSV file")
+    try:
+        table_of(path).blocks()
+    except AlignbenchError as error:
+        raise ConfigError(f"{name}: {error}") from error
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -246,6 +247,16 @@ class Workbench:
         with_layers = self.layered and any(self.llms[name] is llm for name in self.paired_llms)
         beside: list[Output] = ["layers"] if with_layers else []
         return self._remembered(llm.info, lambda: self.embedder.texts(llm, self.dataset, beside=beside))
+
+    def embedded(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> Embeddings:
+        """Return a model's embeddings of the samples at these places of the data; no others are embedded."""
+        some = replace(self.dataset, samples=tuple(self.dataset.samples[row] for row in rows))
+        info = model.info
+        with self._attempts.attempt("vectors", info.side, info.label, model=info.label):
+            self.release()  # so that one model is in memory at a time
+            if info.side == "text":
+                return self.embedder.texts(cast("LLM", model), some)
+            return self.embedder.images(cast("Encoder", model), some)
 
     def varied(self, model: Encoder | LLM, **changes: Any) -> Embeddings:
         """Return a model's embeddings under other options; its weights are loaded on a cache miss only."""

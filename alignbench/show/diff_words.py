@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
 from alignbench.findings.numbers import measured, value_text
-from alignbench.stats.verdict import verdict as verdict_of
 from alignbench.text import number
 from alignbench.units import plural
 
@@ -109,23 +108,14 @@ def remarks(comparison: Comparison) -> list[str]:
 
 def answers(comparison: Comparison) -> list[str]:
     """Return which encoder is the best, for each LLM that both runs ranked encoders for."""
-    verdicts_after = _verdicts(comparison.after)
+    verdicts_after = comparison.after.verdicts
     lines = []
-    for llm, before in _verdicts(comparison.before).items():
+    for llm, before in comparison.before.verdicts.items():
         after = verdicts_after.get(llm)
         if after is not None:
             verdicts = f"{before}, in both runs" if before == after else f"{before} in A; {after} in B"
             lines.append(f"{llm}: {verdicts}")
     return lines
-
-
-def _verdicts(side: Findings) -> dict[str, str]:
-    labels, verdicts = side.labels, {}
-    for ranking in side.rankings:
-        if ranking.metric is not None:
-            on = "" if ranking.data_type == ALL else f" on {ranking.data_type}"
-            verdicts[f"For {labels[ranking.llm]}{on}"] = verdict_of(ranking, labels.__getitem__)
-    return verdicts
 
 
 def timings_line(comparison: Comparison) -> list[str]:

@@ -13,6 +13,7 @@ from alignbench.errors import UnwritableError
 from alignbench.files import make_folder
 from alignbench.findings.files import (
     ARTIFACTS,
+    PUBLISHED,
     REPORT,
     SCHEMA_VERSION,
     SCORES,
@@ -55,6 +56,10 @@ def write_run(run_dir: Path | str, findings: Findings, *, figures: bool = True) 
     missing: dict[str, str] = {}
     with _noting(missing, SCORES):
         write_text(folder / SCORES, dump(data, indent=1) + "\n")
+    for other in findings.published:
+        with _noting(missing, f"{PUBLISHED}/{other.name}.json"):
+            make_folder(folder / PUBLISHED)
+            write_text(folder / PUBLISHED / f"{other.name}.json", other.score_file(parts=True))
     drawn = draw_figures(folder, findings) if figures else Figures([], [], {})
     missing |= drawn.unwritten
     with _noting(missing, SUMMARY):

@@ -15,6 +15,8 @@ from alignbench.findings.flags import flags_of
 from alignbench.findings.numbers import interval_text, probability, share, value_text
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_markdown
+from alignbench.show.published import beside_markdown
+from alignbench.show.race import race_markdown, race_tables
 from alignbench.show.sensitivity import sensitivity_lines
 from alignbench.show.speed import SpeedTable, speed_report
 from alignbench.show.tables import tables_of
@@ -57,18 +59,22 @@ def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: 
         lines += [f"**Warning:** {markdown(sentence)}", ""]
     for ranking in findings.rankings:
         lines += [_answer(ranking, labels), ""]
+    for found in (races := race_tables(scores)):
+        lines += [f"**For {labels[found.llm]}:** {markdown(found.statement)}", ""]
     lines += [f"{code(REPORT)} beside this file has the figures, every score and what it means.", ""]
-    if not findings.rankings:
+    if not findings.rankings and not races:
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
     lines += failure_markdown(failures)
     for ranking in findings.rankings:
         lines += _ranking_table(ranking, labels)
+    lines += beside_markdown(findings)
     lines += _by_type(findings.details_by_type, labels)
     lines += _controls(findings.controls, labels)
     lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]
     lines += [
         *_prediction(findings.prediction, labels),
         *_tables(scores),
+        *_with_gaps(race_markdown(scores, labels), "choose", scores, failures),
         *_with_gaps(vlm_markdown(scores, labels), "vlm", scores, failures),
         *_with_gaps(sensitivity_lines(findings.variations, scores, labels), "sensitivity", scores, failures),
         *_with_gaps(_speed(scores, labels), "speed", scores, failures),

@@ -13,6 +13,9 @@ from alignbench.findings.flags import flags_of, letter, meaning
 from alignbench.findings.numbers import probability, share
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_lines
+from alignbench.show.race import HEAD as RACE_HEAD
+from alignbench.show.race import LEGEND as RACE_LEGEND
+from alignbench.show.race import race_tables
 from alignbench.show.speed import speed_report
 from alignbench.show.tables import tables_of
 from alignbench.show.text import encodable, pad, wrap
@@ -90,6 +93,7 @@ def terminal_table(
         lines.append("")
     for paragraph in [*retrieved(scores, labels), *_predicted(findings.prediction)]:
         lines += wrap(plain(paragraph), width, _GAP)
+    lines += [encodable(line, encoding) for line in _races(scores, labels, width, ellipsis)]
     lines += [encodable(line, encoding) for line in _vlm(scores, labels, width, ellipsis)]
     controls = control_sentences(findings.controls, lambda name: labels.get(name, plain(name)))
     for sentence in controls:
@@ -244,6 +248,17 @@ def _speed(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellip
     for text in filter(None, (report.sentence, report.legend)):
         lines += wrap(text, width, _GAP)
     return [*lines, ""]
+
+
+def _races(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:
+    """Return the outcome of each race, and a table of its encoders."""
+    lines = []
+    for found in race_tables(scores):
+        lines += wrap(found.statement, width, _GAP)
+        rows = [list(RACE_HEAD), *([labels[name], *cells] for name, cells in found.rows)]
+        lines += _aligned(rows, width, ellipsis, left=frozenset({RACE_HEAD[0], RACE_HEAD[-1]}), names=0)
+        lines.append("")
+    return [*lines[:-1], *wrap(RACE_LEGEND, width, _GAP), ""] if lines else []
 
 
 def _vlm(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.columns import codes_of
+from alignbench.metrics.derived import watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -36,6 +38,10 @@ class Case:
         labels = None if self.labels is None else self.labels[rows]
         y = None if self.y is None else self.y[rows]
         return Case(self.metric, self.x[rows], y, labels, self.groups[rows], self.seed, self.settings)
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Return a context in which what metrics derive from the two sides is computed once."""
+        return watching(self.x, self.y)
 
     def keywords(self) -> dict[str, Any]:
         """Return what the metric takes beside its two sides."""

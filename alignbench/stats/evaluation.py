@@ -89,7 +89,12 @@ def evaluate(
         DegenerateError: the value does not exist for this input.
     """
     case = _prepare(metric, x, y, labels, groups, seed, params or {})
-    n = count_of(case.groups)
+    with case.watched():
+        return _evaluated(case, n_permutations, null=null, interval=interval)
+
+
+def _evaluated(case: Case, n_permutations: int | None, *, null: bool, interval: bool) -> Evaluation:
+    metric, n = case.metric, count_of(case.groups)
     value = case.score()
     parts = {} if metric.parts is None else dict(metric.parts(case.x, case.y, **case.keywords()))
     flags = list(() if metric.flags is None else metric.flags(value, parts))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +21,8 @@ from alignbench.stats.splits import rng_for
 from alignbench.types import Null
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from alignbench.metrics.base import NullModel
@@ -49,27 +53,36 @@ def null_of(case: Case, value: float, n_permutations: int | None = None) -> Null
         return None
     if n_permutations is None and len(case.x) > DRAWN_UP_TO and (model is None or model.test):
         return _null_of_many(case, model, value)
-    case, value, kind = _subset(case, model, value)
-    return _drawn_null(case, model, value, kind, _draws(model) if n_permutations is None else n_permutations)
+    draws = _draws(model) if n_permutations is None else n_permutations
+    with _subset(case, model, value) as (some, its_value, kind):
+        return _drawn_null(some, model, its_value, kind, draws)
+
+
+def _stream(case: Case, model: NullModel | None) -> str:
+    """Return whose permutations a metric gets: its own, or those of the metrics that it shares them with."""
+    shared = None if model is None or len(case.x) <= DRAWN_UP_TO else model.stream
+    return case.metric.name if shared is None else shared
 
 
 def _draws(model: NullModel | None) -> int:
     return DRAWS if model is None else model.draws
 
 
-def _subset(case: Case, model: NullModel | None, value: float) -> tuple[Case, float, str]:
+@contextmanager
+def _subset(case: Case, model: NullModel | None, value: float) -> Iterator[tuple[Case, float, str]]:
     """Return the groups that are permuted, with their value, and what they are in words."""
     n = len(case.x)
     if model is None or model.max_groups is None or n <= model.max_groups:
-        return case, value, "permutation of groups"
+        yield case, value, "permutation of groups"
+        return
     chosen = rng_for(case.seed, "subset of groups").permutation(n)[: model.max_groups]
-    case = case.take(np.sort(chosen))
-    return case, case.score(), f"permutation of {model.max_groups} of {n} groups"
+    some = case.take(np.sort(chosen))
+    with some.watched():
+        yield some, some.score(), f"permutation of {model.max_groups} of {n} groups"
 
 
 def _drawn_null(case: Case, model: NullModel | None, value: float, kind: str, draws: int) -> Null:
-    metric = case.metric
-    rng = rng_for(case.seed, "permutation", metric.name)
+    rng = rng_for(case.seed, "permutation", _stream(case, model))
     drawn = case.drawn(draw_permutations(len(case.x), draws, rng)) if draws else np.empty(0)
     mean, std = _mean(drawn), _std(drawn)
     if model is not None and not model.test:
@@ -97,6 +110,8 @@ def _exact(
     if model is None or model.exact is None:
         return mean, std, ""
     exact_mean, exact_std = model.exact(case.x, case.y, **case.settings)
+    if np.isnan(exact_mean):
+        return mean, std, ""
     if np.isnan(exact_std):
         return float(exact_mean), std, ", exact mean"
     return float(exact_mean), float(exact_std), ", exact mean and std"
@@ -109,7 +124,7 @@ def _within(
     codes = _classes(case)
     if codes is None:
         return None, None
-    rng = rng_for(case.seed, "permutation within classes", case.metric.name)
+    rng = rng_for(case.seed, "permutation within classes", _stream(case, model))
     drawn = case.drawn(draw_within(codes, draws, rng)) if draws else np.empty(0)
     return _within_mean(case, model, codes, _mean(drawn)), _p(case, value, drawn) if draws else None
 
@@ -143,17 +158,21 @@ def _std(drawn: NDArray[np.float64]) -> float | None:
 
 def _null_of_many(case: Case, model: NullModel | None, value: float) -> Null:
     """Return the null in closed form, or from as many draws as its p needs."""
-    null, codes = _tested(case, model, value, None), _classes(case)
-    if codes is None:
-        return null
-    within = _tested(case, model, value, codes)
+    with ExitStack() as stack:
+
+        @cache
+        def subset() -> tuple[Case, float, str]:
+            return stack.enter_context(_subset(case, model, value))
+
+        def tested(codes: Indices | None) -> Null:
+            closed = _closed(case, model, value, codes)
+            return _sequential(*subset(), model, within=codes is not None) if closed is None else closed
+
+        null, codes = tested(None), _classes(case)
+        if codes is None:
+            return null
+        within = tested(codes)
     return replace(null, within_mean=within.mean, within_p=within.p, within_kind=within.p_kind)
-
-
-def _tested(case: Case, model: NullModel | None, value: float, codes: Indices | None) -> Null:
-    """Return the null of permutations within the classes, or of all rows if codes are None."""
-    closed = _closed(case, model, value, codes)
-    return _sequential(case, model, value, within=codes is not None) if closed is None else closed
 
 
 def _closed(case: Case, model: NullModel | None, value: float, codes: Indices | None) -> Null | None:
@@ -171,12 +190,12 @@ def _closed(case: Case, model: NullModel | None, value: float, codes: Indices | 
     return Null(kind, mean, std, (value - mean) / std, p, p_kind="closed_form")
 
 
-def _sequential(case: Case, model: NullModel | None, value: float, *, within: bool) -> Null:
+def _sequential(case: Case, value: float, kind: str, model: NullModel | None, *, within: bool) -> Null:
     """Return the null from draws that stop as soon as p is known well enough."""
-    case, value, kind = _subset(case, model, value)
     metric, n = case.metric, len(case.x)
     codes = case.codes() if within else None
-    rng = rng_for(case.seed, "permutation within classes" if within else "permutation", metric.name)
+    purpose = "permutation within classes" if within else "permutation"
+    rng = rng_for(case.seed, purpose, _stream(case, model))
 
     def draw(number: int) -> NDArray[np.float64]:
         if codes is None:

@@ -50,6 +50,33 @@ def some_groups(groups: NDArray[np.str_], count: int, seed: int, purpose: str) -
     return result
 
 
+def stratified_order(
+    groups: NDArray[np.str_], classes: NDArray[np.str_], seed: int, purpose: str
+) -> NDArray[np.intp]:
+    """Return the place of each row's group, from 0, in an order whose every beginning is stratified.
+
+    A group belongs to the class of its first row. The i-th of a class's m groups, in the order of a hash,
+    comes at (i + ½) / m, so that the first groups have the classes in about the proportions of all.
+
+    Args:
+        groups: the group of each row [n].
+        classes: the class of each row [n].
+        seed: the seed of the order within a class.
+        purpose: what the order is for.
+    """
+    names, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    kinds = classes[first]
+    due = np.empty(len(names))
+    drawn = _drawn(names, seed, purpose)
+    for kind in np.unique(kinds):
+        own = drawn[kinds[drawn] == kind]
+        due[own] = (np.arange(len(own)) + 0.5) / len(own)
+    place = np.empty(len(names), dtype=np.intp)
+    place[drawn[np.argsort(due[drawn], kind="stable")]] = np.arange(len(names))
+    result: NDArray[np.intp] = place[member.reshape(len(groups))]
+    return result
+
+
 def _drawn(names: NDArray[np.str_], seed: int, purpose: str) -> NDArray[np.intp]:
     """Return the positions of the names in a random order, which is that of a hash."""
     keys = [hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest() for name in names]

@@ -60,9 +60,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep tests off the user's cache, data and reports."""
+    """Keep tests off the user's cache, data and reports, and off the log and summary of a workflow."""
     monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    for name in ("VLM_DATA_ROOT", "VLM_OUTPUT_DIR"):
+    for name in ("VLM_DATA_ROOT", "VLM_OUTPUT_DIR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
 
 

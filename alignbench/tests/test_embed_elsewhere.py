@@ -129,7 +129,7 @@ def test_a_worker_learns_once_what_fits_into_its_memory(tmp_path: Path) -> None:
 def test_workers_also_keep_what_is_wanted_beside(tmp_path: Path) -> None:
     class Patched(Portable):
         def patches(self, images: Sequence[Any]) -> NDArray[np.float32]:
-            return np.array([[image.getpixel((0, 0)), image.size + (1,)] for image in images], np.float32)
+            return np.array([[image.getpixel((0, 0)), (*image.size, 1)] for image in images], np.float32)
 
     data = drawings(25)
     here, there = embedder(None), embedder(tmp_path, elsewhere=Elsewhere())

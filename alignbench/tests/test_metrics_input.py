@@ -84,10 +84,12 @@ def test_a_registered_name_is_taken_and_an_unknown_one_is_guessed() -> None:
 
 def test_metrics_are_listed_family_by_family_and_by_what_they_see() -> None:
     assert METRICS.names(family="cka") == ["linear_cka", "calibrated_cka", "debiased_cka", "rbf_cka"]
-    assert METRICS.names(kind="pair", pairing=True) == [
+    assert METRICS.names(kind="pair", pairing=True, default=True) == [
         *METRICS.names(family="cka"),
         "mutual_knn", "cknna", "procrustes_similarity", "rsa", "ridge_r2", "ridge_r2_reverse",
     ]  # fmt: skip
+    asked_for = METRICS.names(family="neighbors", default=False)
+    assert asked_for[-4:] == ["cycle_knn", "cycle_knn_reverse", "lcs_knn", "edit_knn"]
     assert METRICS.names(kind="composite") == ["eas", "eas_adjusted"]
     assert len(METRICS) == len(set(METRICS)) == len(METRICS.names())
     assert "ncoral" in METRICS

@@ -52,6 +52,23 @@ def test_what_many_pairs_cost_is_measured_in_parts(capsys: pytest.CaptureFixture
         scale.main(["billion"])
 
 
+def test_what_a_pair_costs_is_a_row_for_each_metric_that_sees_the_pairing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scale.main(["pair", "--pair-rows", "120", "--pair-widths", "6", "8"])
+    heading, columns, _, *rows, total, ratio = capsys.readouterr().out.splitlines()
+    assert heading == "CPU seconds of one pair, 120 rows, 6 x 8, one thread of BLAS:"
+    assert " ".join(columns.split()) == "metric value + null + within classes + interval in a run"
+    cells = {row.split()[0]: row.split()[1:] for row in rows}
+    seeing = [name for name in METRICS.names(pairing=True) if METRICS.get(name).default]
+    assert list(cells) == [*seeing, "all"]
+    assert {name for name, row in cells.items() if "-" in row} == {"eas_adjusted"}
+    in_run = [float(row[-1]) for row in cells.values()]
+    assert sum(in_run[:-1]) == pytest.approx(in_run[-1], abs=0.01 * len(in_run))
+    assert total.startswith("all metrics in one run: ")
+    assert ratio.endswith("(aim 4)")
+
+
 @pytest.mark.parametrize("world", [truth.INDEPENDENT, *truth.ALIGNED], ids=lambda world: world.title)
 def test_the_population_value_is_what_many_pairs_approach(world: truth.Population) -> None:
     x, y, _ = world.draw(4000, 0)

@@ -147,7 +147,15 @@ def naive_ridge(x: Matrix, y: Matrix, seed: int) -> float:
     return 1 - error / total
 
 
-@pytest.mark.parametrize("shape", [(40, 6, 9), (18, 30, 25)], ids=["narrow", "wide"])
+MANY = [
+    pytest.param((640, 20, 30), id="many, narrow", marks=pytest.mark.slow),
+    pytest.param((600, 500, 4), id="many, wide", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(
+    "shape", [pytest.param((40, 6, 9), id="narrow"), pytest.param((18, 30, 25), id="wide"), *MANY]
+)
 def test_ridge_is_nested_cross_validation(shape: tuple[int, int, int]) -> None:
     x, y = sides(*shape)
     assert ridge_r2(x, y, seed=5) == pytest.approx(naive_ridge(x, y, 5), abs=1e-9)

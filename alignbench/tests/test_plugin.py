@@ -298,3 +298,18 @@ def test_short(): pass
     run(project).assert_outcomes(passed=1, deselected=1)
     run(project, "-m", "vlm").assert_outcomes(passed=1, deselected=1)
     run(project, "-k", "test_long or vlm").assert_outcomes(passed=1, deselected=1)
+
+
+def test_scores_that_something_long_needs_are_in_a_run_without_it(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_cka.py", "test_scaling.py")
+    calibrated = "test_cka.py::test_cka[[]calibrated_cka-toy-a-*"
+
+    def collected(*args: str) -> pytest.LineMatcher:
+        return run(project, "benchmarks", "--collect-only", "-q", *args).stdout
+
+    everything = collected()
+    everything.fnmatch_lines([f"*{calibrated}", "*deselected*"])
+    everything.no_fnmatch_line("*test_scaling*")
+    asked = collected("-m", "scaling")
+    asked.fnmatch_lines_random([f"*{calibrated}", "*test_scaling.py::test_scaling*"])
+    asked.no_fnmatch_line("*rsa*")

@@ -158,6 +158,14 @@ def test_an_option_that_can_not_be_meant_is_told(table: Path) -> None:
         ab.Session(encoders=["mini-clip"], llms=["mini-llama"], table="lawn")
 
 
+def test_a_table_that_is_broken_is_told_before_anything_runs(tmp_path: Path) -> None:
+    path = tmp_path / "broken.csv"
+    path.write_text("encoder,family,metric_a,performance_b\na,f,1,2\nb,f,one,2\nc,f,3,1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"table: broken\.csv: line 3") as told:
+        ab.Session(table=path)
+    assert "'one'" in str(told.value)
+
+
 @pytest.mark.slow
 def test_the_command_ends_with_what_the_table_says(project: pytest.Pytester) -> None:
     copy_benchmarks(project, "test_validity.py")

@@ -68,8 +68,8 @@ def test_the_difference_is_paired_with_its_corrected_interval() -> None:
 
 def test_encoders_are_told_from_the_control_or_not() -> None:
     assert control_sentences(against_control(run(0.1, 0.0)), str.upper) == [
-        "control: in mrr image_to_text ridge for LLM A "
-        f"({against_control(run(0.1))[0].text}) is above UNTRAINED, which is untrained; "
+        f"With LLM, A ({against_control(run(0.1))[0].text}) is above the untrained UNTRAINED "
+        "in mrr image_to_text ridge; "
         f"BB ({against_control(run(0.1, 0.0))[1].text}) can't be told from it."
     ]
 
@@ -77,7 +77,9 @@ def test_encoders_are_told_from_the_control_or_not() -> None:
 def test_where_no_encoder_is_above_the_untrained_one_it_does_as_well() -> None:
     for gains in ((0.0, 0.0), (-0.2, -0.1)):
         [said] = control_sentences(against_control(run(*gains)), str)
-        assert said.startswith("control: an untrained encoder does as well here; mrr image_to_text ridge for")
+        assert said.startswith(
+            "An untrained encoder does as well: with llm, mrr image_to_text ridge can't tell "
+        )
         assert "from untrained" in said
 
 
@@ -91,7 +93,10 @@ def test_a_low_outcome_is_better_where_its_scores_say_so() -> None:
 def test_outcomes_that_agree_are_one_sentence_without_numbers() -> None:
     both = [*run(0.1, 0.0), *run(0.1, 0.0, variant="text_to_image ridge")]
     [said] = control_sentences(against_control(both), str)
-    assert "mrr image_to_text ridge and mrr text_to_image ridge for llm a is above untrained" in said
+    assert (
+        "With llm, a is above the untrained untrained in mrr image_to_text ridge and mrr text_to_image ridge"
+        in said
+    )
     assert "[" not in said
     apart = [*run(0.1, 0.0), *run(0.0, 0.0, variant="text_to_image ridge")]
     assert len(control_sentences(against_control(apart), str)) == 2
@@ -132,6 +137,11 @@ def test_a_part_at_one_end_for_all_is_dead(end: float, dead: bool) -> None:
     for score in found:
         assert ("dead" in score.flags) is dead
         assert score.params.get("dead_parts") == (["mse"] if dead else None)
+
+
+def test_the_parts_of_a_metric_of_pairs_are_no_terms_of_a_sum() -> None:
+    found = flag_dead([replace(composite(name, tied=0.0), metric="lcs_knn") for name in "ab"])
+    assert not any("dead" in score.flags for score in found)
 
 
 def test_whoever_reads_that_a_part_is_dead_reads_which(tmp_path: Path) -> None:

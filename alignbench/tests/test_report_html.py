@@ -61,7 +61,8 @@ def windows(page: Page) -> list[str]:
 def test_the_answer_comes_first(plain: Page) -> None:
     text = plain.text
     contents = "Words Downloads"
-    order = [contents, "For mini-llama mini-clip", "Before you trust it", "How it was made", "Every score"]
+    order = [contents, "For mini-llama mini-clip", "Before you trust it", "Leaderboards", "How it was made"]
+    order.append("Every score")
     start = text.index(contents)
     places = [text.index(said, start) for said in order]
     assert places == sorted(places)
@@ -256,6 +257,18 @@ def test_a_figure_that_nobody_described_is_shown(tmp_path: Path) -> None:
     assert "My own plot" in found.text
     [image] = found.all("img")
     assert (image["width"], image["height"]) == ("96", "48")
+
+
+def test_four_figures_are_open_and_the_others_are_folded(tmp_path: Path) -> None:
+    for i in range(6):
+        (tmp_path / f"plot_{i}.svg").write_text('<svg width="72pt" height="36pt"></svg>')
+    found = page_of(tmp_path, make_scores())
+    assert len(found.all("img")) == 6
+    assert "2 more figures" in found.text
+    before, after = found.text.split("2 more figures")
+    titles = [f"Plot {i} How to read it" for i in range(6)]
+    assert [title in before for title in titles] == [True] * 4 + [False] * 2
+    assert all(title in after for title in titles[4:])
 
 
 @pytest.mark.parametrize(("svg_bytes", "taken"), [(250, "svg+xml"), (5000, "png")])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from alignbench.show.html.bars import Scale, axis
 from alignbench.tests.html_fakes import page_of
 from alignbench.tests.report_fakes import LLMS, make_run, make_score, make_scores
 
@@ -60,3 +62,16 @@ def test_many_that_tie_are_counted(tmp_path: Path, more: int, told: str) -> None
     encoders = [f"encoder-{i}" for i in range(3 + more)]
     scores = [make_score("calibrated_cka", 0.4, encoder) for encoder in encoders]
     assert told in page_of(tmp_path, scores, make_run(encoders)).text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "numbers"),
+    [(0.0, 0.3, ["0", "0.1", "0.2", "0.3"]), (-0.04, 0.31, ["0", "0.15", "0.3"]), (0.0, 0.0, ["0"])],
+)
+def test_the_numbers_of_an_axis_stand_where_the_scores_are_drawn(
+    low: float, high: float, numbers: list[str]
+) -> None:
+    scale = Scale(low, high)
+    drawn = re.findall(r'<text x="([\d.]+)%" y="11">([^<]*)</text>', axis(scale))
+    assert [text for _, text in drawn] == numbers
+    assert [float(x) for x, _ in drawn] == [scale.at(float(text)) for text in numbers]

@@ -148,7 +148,10 @@ def test_wordings_of_one_image_do_not_make_independent_data_significant() -> Non
 @pytest.mark.parametrize("name", METRICS.names(kind="pair", pairing=True))
 def test_aligned_pairs_are_found_and_shuffled_ones_are_not(name: str) -> None:
     x, y = data()
-    aligned, shuffled = run(name, x, y), run(name, x, y[np.random.default_rng(9).permutation(N)])
+    other = y[np.random.default_rng(9).permutation(N)]
+    # With 10 of 44 neighbours nearly every row comes back.
+    given = {"params": {"k": 3}} if name.startswith("cycle") else {}
+    aligned, shuffled = run(name, x, y, **given), run(name, x, other, **given)
     assert aligned.null is not None
     assert shuffled.null is not None
     assert aligned.null.p is not None

@@ -20,7 +20,7 @@ from alignbench.experiments.validity.study import (
     read_cell,
     read_cells,
 )
-from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS
+from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS, CellSettings
 from alignbench.experiments.validity.study_tables import links_csv, study_table, study_validities, values_csv
 from alignbench.zoo.lineages import LINEAGES, SHIPPED, Card
 
@@ -112,6 +112,49 @@ def test_a_damaged_cell_is_made_again(study: Any, damage: str) -> None:
     again, done = study()
     list(again.run())
     assert done == [cell.name]
+
+
+def test_a_further_predictor_takes_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = [Member("random-vit", "random-vit", SHIPPED["random-vit"])]
+    settings = CellSettings(splits=1, elas_splits=0, epochs=1, vlm_epochs=0)
+
+    def cells(*predictors: str) -> list[Cell]:
+        store = EmbeddingStore(tmp_path / "embeddings")
+        return list(
+            Study(
+                tmp_path,
+                chosen,
+                store,
+                ["mini-llama"],
+                n_per_type=6,
+                settings=settings,
+                predictors=predictors,
+            ).run()
+        )
+
+    before = cells("linear_cka")
+    monkeypatch.setattr(Study, "compute", lambda *_: pytest.fail("a cell was computed from scratch"))
+    after = cells("linear_cka", "rsa")
+    assert [cell.predictors for cell in after] == [("linear_cka", "rsa")] * 2
+    assert [cell.outcomes for cell in after] == [cell.outcomes for cell in before]
+    for old, new in zip(before, after, strict=True):
+        assert new.metrics.keys() == old.metrics.keys() == {"all", "chart", "document", "table"}
+        assert all(new.metrics[kind]["linear_cka"] == old.metrics[kind]["linear_cka"] for kind in old.metrics)
+        assert all("rsa" in values for values in new.metrics.values())
+    assert cells("linear_cka", "rsa") == after
+    assert cells("rsa") == after
+
+
+def test_a_cell_that_names_no_predictors_has_those_of_its_time(study: Any) -> None:
+    one, _ = study()
+    (cell, *_) = one.run()
+    path = one.path(cell.drawings, cell.encoder, cell.llm)
+    plain = json.loads(path.read_text())
+    del plain["predictors"]
+    path.write_text(json.dumps(plain))
+    kept = read_cell(path)
+    assert kept is not None
+    assert kept.predictors == PREDICTORS
 
 
 def test_verifying_computes_again_and_leaves_the_disk_alone(study: Any) -> None:

@@ -15,6 +15,7 @@ from alignbench.plots import FIGURES, save
 from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import boxes_message, fallback_fonts
 from alignbench.show import scores_csv
+from alignbench.show.race import race_tables
 from alignbench.show.table import Row, score_table
 from alignbench.show.terminal import retrieved
 from alignbench.stats.prediction import worth
@@ -159,7 +160,9 @@ def _answer(findings: Findings, command: str, notes: Sequence[str]) -> str:
         start = f"For {_name(ranking.llm)}: " if len(rankings) > 1 else ""
         parts.append(f'<p class="ab-headline">{start}{lines[0]}</p>')
         parts.append("".join(f"<p>{line}</p>" for line in lines[1:]))
-    if not rankings:
+    races = race_tables(scores)
+    parts += [f'<p class="ab-headline">{_safe(race.statement)}</p>' for race in races]
+    if not rankings and not races:
         missing = sum(score.value is None for score in scores)
         headline = f"{len(scores)} scores"
         if missing:

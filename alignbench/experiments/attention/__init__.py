@@ -45,4 +45,5 @@ EXPERIMENT = Experiment(
         "localisation_gain": "AUC of the value map minus that of the raw map, on the same scenes.",
     },
     figures=("alignbench.experiments.attention.figures",),
+    title="Attention maps, checked on scenes with known places",
 )

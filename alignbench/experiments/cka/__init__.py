@@ -12,7 +12,7 @@ EXPERIMENT = Experiment(
         Part(
             "cka",
             one_score,
-            sweep={"metric": lambda: METRICS.names(kind="pair", pairing=True)},
+            sweep={"metric": lambda: METRICS.names(kind="pair", pairing=True, default=True)},
             cost=Cost(0.1),
         ),
     ),
@@ -20,4 +20,5 @@ EXPERIMENT = Experiment(
         "alignbench.experiments.cka.figures",
         "alignbench.experiments.overview",
     ),
+    title="Similarity of representations",
 )

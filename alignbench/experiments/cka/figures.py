@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick_each
-from alignbench.plots.marks import reading_notes, sample_note
-from alignbench.plots.panels import Column, by_block, llm_blocks, score_table, table_height
-from alignbench.plots.style import entitle, new_figure
+from alignbench.plots.panels import beside_shuffled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,21 +34,10 @@ def cka_comparison(inputs: FigureInputs) -> Figure | None:
     scores = pick_each(recorded, FAMILY)
     if not scores:
         return None
-    first = next(iter(scores.values()))
-    sign = -1.0 if first[0].higher_is_better else 1.0
-    order = sorted(first, key=lambda s: (s.value is None, sign * (s.value or 0.0), str(s.encoder)))
-    llms = list(dict.fromkeys(str(s.llm) for s in first))
-    blocks = llm_blocks({llm: [str(s.encoder) for s in order if s.llm == llm] for llm in llms}, inputs)
-    tables = {metric: by_block(column, lambda s: str(s.llm)) for metric, column in scores.items()}
-    columns = [Column(metric, [table.get(llm, {}) for llm in llms]) for metric, table in tables.items()]
-    figure = new_figure(2.0 + 2.6 * len(columns), 1.5 + table_height(blocks))
-    score_table(figure, blocks, columns, inputs.colour)
-    every = [score for column in scores.values() for score in column]
-    entitle(
-        figure,
-        f"The CKA family beside shuffled pairs{sample_note(first)}",
-        reading_notes(every),
+    return beside_shuffled(
+        scores,
+        inputs,
+        "The CKA family beside shuffled pairs",
         "The length of a bar says little by itself: compare it with its own grey band. calibrated_cka is "
         "linear_cka with that band moved to 0 and the best possible value left at 1.",
     )
-    return figure

@@ -77,6 +77,7 @@ EXPERIMENT = Experiment(
         "alignbench.experiments.compare.figures.projectors",
         "alignbench.experiments.compare.figures.similarity",
     ),
+    title="Comparison: data types, projectors, models with each other",
 )
 
 EVERYTHING = Experiment(

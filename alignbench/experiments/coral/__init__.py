@@ -66,4 +66,5 @@ EXPERIMENT = Experiment(
         "alignbench.experiments.coral.figures.intra_modal",
         "alignbench.experiments.coral.figures.samples",
     ),
+    title="Deep CORAL: likeness of distributions",
 )

@@ -47,4 +47,5 @@ EXPERIMENT = Experiment(
         "recall_at_10": "How often the right text (or image) is among the first 10 held-out candidates.",
     },
     figures=("alignbench.experiments.e2e.figures",),
+    title="Retrieval after a projector",
 )

@@ -19,4 +19,5 @@ EXPERIMENT = Experiment(
     ),
     options=("basis", "k"),
     figures=("alignbench.experiments.eas.figures",),
+    title="Encoder alignment score",
 )

@@ -43,4 +43,5 @@ EXPERIMENT = Experiment(
         "elas": "How well a projector works on new pairs: CKA, and held-out error, gap and cosine.",
     },
     figures=("alignbench.experiments.elas.figures",),
+    title="ELAS",
 )

@@ -49,4 +49,5 @@ EXPERIMENT = Experiment(
         "overlay_residual": "How far images and texts lie apart after a rotation fitted on other pairs.",
     },
     figures=("alignbench.experiments.embedding.figures",),
+    title="Embedding space",
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from alignbench.plots.inputs import Arrays, FigureInputs
 
-METRICS = ("debiased_cka", "mutual_knn")
+METRICS = ("debiased_cka", "mutual_knn", "prh_mutual_knn")
 MOST_PAIRS = 6
 MOST_MARKED = 400  # cells; more marks would be a grey haze
 
@@ -39,13 +39,14 @@ def layer_grid(inputs: FigureInputs) -> Figure | None:
     shown = files[:MOST_PAIRS]
     if not shown:
         return None
-    figure = new_figure(max(6.0, 0.9 + 2.15 * len(shown)), 2.3 + 2.15 * len(METRICS))
-    axes = figure.subplots(len(METRICS), len(shown), squeeze=False)
-    for metric, row in zip(METRICS, axes, strict=True):
+    metrics = [metric for metric in METRICS if metric in shown[0]]
+    figure = new_figure(max(6.0, 0.9 + 2.15 * len(shown)), 2.3 + 2.15 * len(metrics))
+    axes = figure.subplots(len(metrics), len(shown), squeeze=False)
+    for metric, row in zip(metrics, axes, strict=True):
         top = max((float(np.nanmax(a[metric])) for a in shown), default=1.0)
         for arrays, ax in zip(shown, row, strict=True):
             image = _heatmap(ax, arrays, metric, top if top > 0 else 1.0)
-            if metric == METRICS[0]:
+            if metric == metrics[0]:
                 names = [inputs.title(str(arrays[side]), 20) for side in ("encoder", "llm")]
                 ax.set_title(f"{names[0]}\n× {names[1]}\n", fontsize=8.5)
         row[0].set_ylabel("encoder layer")

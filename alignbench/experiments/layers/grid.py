@@ -10,7 +10,7 @@ import numpy as np
 from alignbench.errors import DegenerateError, LayersMissingError
 from alignbench.experiments.scoring import drawn_null
 from alignbench.experiments.sharing import Sharing, why_not
-from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels
+from alignbench.metrics.layers import KERNELS, PRH, PRH_K, cell_products, clipped, layer_kernels
 from alignbench.rows import unit_rows
 from alignbench.stats import LEVEL, draw_permutations, one_per_group, rng_for
 from alignbench.types import Score
@@ -58,6 +58,7 @@ def layer_scores(
     layers: Callable[..., Layers],
     data: Dataset,
     settings: Settings,
+    protocol: str | None = None,
 ) -> tuple[list[Score], dict[str, NDArray[Any]] | None]:
     """Return for each metric the best cell and the cell of the last layers, and the grid for its figure.
 
@@ -70,27 +71,34 @@ def layer_scores(
         layers: returns all hidden layers of a model.
         data: the samples.
         settings: the seed and the permutations.
+        protocol: "prh" for the choices of the Platonic Representation Hypothesis, see `prh_side`; None for
+            our own.
     """
+    kernels = PRH if protocol else KERNELS
+    side = prh_side if protocol else _side
     groups = np.asarray(data.groups)
     common = _common(encoder.info, llm.info, data, data.n_groups, settings)
     try:
         x, y = layers(encoder), layers(llm)
         rows = one_per_group(groups, settings.seed)
-        sides = _side(x)[rows], _side(y)[rows]
-        grids = {name: layer_grid(*sides, name, settings.seed, settings.draws) for name in KERNELS}
+        start = max(0, 1 - x.first) if protocol else 0
+        sides = side(x, rows, start), side(y, rows)
+        grids = {name: layer_grid(*sides, name, settings.seed, settings.draws) for name in kernels}
     except (LayersMissingError, DegenerateError) as error:
         sharing = Sharing.of_samples(data.samples)
         reason = why_not(error, sharing) if isinstance(error, DegenerateError) else str(error)
         return [
-            Score(metric=f"layers_{name}", value=None, status="not_applicable", reason=reason, **common)
-            for name in KERNELS
+            Score(metric=_named(name), value=None, status="not_applicable", reason=reason, **common)
+            for name in kernels
         ], None
-    common = {**common, "params": {**common["params"], "layer_pooling": x.pooling}}
-    widths = _widths(x), _widths(y)
-    scores = [score for name, grid in grids.items() for score in _scores(name, grid, x.first, common, widths)]
-    names = {"encoder": encoder.info.label, "llm": llm.info.label, "pooling": x.pooling}
+    pooling, first = prh_pooling(x) if protocol else x.pooling, x.first + start
+    chosen = {"protocol": protocol, "k": PRH_K, "outliers": "95% quantile"} if protocol else {}
+    common = {**common, "params": {**common["params"], "layer_pooling": pooling, **chosen}}
+    widths = _widths(x)[start:], _widths(y)
+    scores = [score for name, grid in grids.items() for score in _scores(name, grid, first, common, widths)]
+    names = {"encoder": encoder.info.label, "llm": llm.info.label, "pooling": pooling}
     arrays: dict[str, NDArray[Any]] = {name: np.array(value) for name, value in names.items()}
-    arrays["first"] = np.array(x.first)
+    arrays["first"] = np.array(first)
     for name, grid in grids.items():
         arrays[name] = grid.values
         arrays[f"{name}_limit"] = np.array(np.quantile(grid.maxima, 1 - LEVEL))
@@ -103,7 +111,7 @@ def layer_grid(x: NDArray[Any], y: NDArray[Any], name: str, seed: int, draws: in
     Args:
         x: the encoder's layers [n, lx, dx].
         y: the LLM's layers [n, ly, dy].
-        name: the name of the metric, one of `KERNELS`.
+        name: the name of the metric, one of `KERNELS` or `PRH`.
         seed: the seed of the permutations.
         draws: the number of permutations.
 
@@ -127,9 +135,46 @@ def _widths(of: Layers) -> list[int]:
     return [of.at(layer, of.pooling).shape[1] for layer in range(of.values.shape[1])]
 
 
-def _side(of: Layers) -> NDArray[Any]:
-    values = of.by(of.pooling).astype(np.float64)
-    return unit_rows(values) if of.model.params.get("l2", True) else values
+def _side(of: Layers, rows: NDArray[np.intp], start: int = 0) -> NDArray[Any]:
+    values = of.by(of.pooling)[:, start:].astype(np.float64)
+    return (unit_rows(values) if of.model.params.get("l2", True) else values)[rows]
+
+
+def prh_side(of: Layers, rows: NDArray[np.intp], start: int = 0) -> NDArray[Any]:
+    """Return the layers of some rows as the code of Huh et al. (2024) takes them, not yet normalised.
+
+    They are CLS where the model has one, else means over patches or tokens. Outliers of all layers together
+    are clipped, or of each layer if their widths differ.
+
+    Args:
+        of: all layers of a model.
+        rows: the rows [n].
+        start: the first layer that is taken; their encoders have no input embeddings, their LLMs have them.
+
+    Returns:
+        [n, l, d].
+    """
+    values = of.by(prh_pooling(of))[rows, start:].astype(np.float64)
+    if len(set(_widths(of))) == 1:
+        return clipped(values)
+    return np.stack([_clipped_alone(values[:, layer]) for layer in range(values.shape[1])], axis=1)
+
+
+def _clipped_alone(layer: Matrix) -> Matrix:
+    """Return one layer without outliers; zeros that fill it up to the width of others don't count."""
+    used = np.flatnonzero(layer.any(axis=0))
+    width = int(used[-1]) + 1 if len(used) else layer.shape[1]
+    return np.hstack([clipped(layer[:, None, :width])[:, 0], layer[:, width:]])
+
+
+def prh_pooling(of: Layers) -> str:
+    """Return the pooling that the code of Huh et al. (2024) takes: CLS, or means without it."""
+    return "cls" if "cls" in of.poolings else of.pooling
+
+
+def _named(metric: str) -> str:
+    """Return the name of the score of a metric; that of a protocol has its own."""
+    return metric if metric in PRH else f"layers_{metric}"
 
 
 def _scores(
@@ -149,7 +194,7 @@ def _scores(
         at = {"encoder_layer": first + i, "llm_layer": j, "layers": list(grid.values.shape)}
         scores.append(
             Score(
-                metric=f"layers_{name}",
+                metric=_named(name),
                 variant=variant,
                 value=value,
                 null=drawn_null(kind, value, drawn),

@@ -10,4 +10,5 @@ EXPERIMENT = Experiment(
     (Part("multi_llm", one_score, of=("compared_pair",), sweep={"metric": "metrics"}),),
     options=("metrics",),
     figures=("alignbench.experiments.multi_llm.figures",),
+    title="Every encoder with every LLM",
 )

@@ -34,4 +34,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     figures=("alignbench.experiments.sensitivity.figures",),
+    title="The same score under other choices",
 )

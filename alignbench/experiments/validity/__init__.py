@@ -90,6 +90,7 @@ EXPERIMENT = Experiment(
         "ceiling": "How well an outcome under one recipe predicts it under another: Spearman's ρ.",
     },
     figures=("alignbench.experiments.validity.published.figures",),
+    title="Which score predicts performance",
 )
 
 STUDY = Experiment(

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError, DataError
-from alignbench.experiments.validity.study_cells import CellSettings, cell
+from alignbench.experiments.validity.study_cells import (
+    PREDICTORS,
+    STUDIED,
+    CellSettings,
+    cell,
+    metrics_by_type,
+)
 from alignbench.files import make_folder, read_regular, write_bytes
 from alignbench.llms import LLM
 from alignbench.weights.protocols import fingerprints
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from alignbench.embed import EmbeddingStore
     from alignbench.encoders import Encoder
     from alignbench.llms.base import CausalLM
+    from alignbench.types import Pair
     from alignbench.weights.custom import Custom
 
 DRAWINGS = {"trained-on": "synthetic", "held-out": "synthetic_other"}
@@ -65,6 +72,8 @@ class Cell:
         metrics: data type -> metric -> value.
         outcomes: data type -> outcome -> value.
         seconds: how long it took.
+        predictors: the metrics that were computed, also those that are not defined on these embeddings; a
+            file that names none has the first ones of the study.
     """
 
     drawings: str
@@ -76,6 +85,7 @@ class Cell:
     metrics: Mapping[str, Mapping[str, float]]
     outcomes: Mapping[str, Mapping[str, float]]
     seconds: float = 0.0
+    predictors: Sequence[str] = PREDICTORS
 
     @property
     def name(self) -> str:
@@ -98,6 +108,7 @@ class Study:
         drawings: name -> name of the dataset.
         n_per_type: the number of drawings of each type.
         settings: the settings of every cell.
+        predictors: the metrics; a cell on disk that lacks some gets them without another training.
         store: the store of embeddings.
         say: called with a line when a cell is done.
     """
@@ -109,6 +120,7 @@ class Study:
     drawings: Mapping[str, str] = field(default_factory=lambda: dict(DRAWINGS))
     n_per_type: int = 80
     settings: CellSettings = field(default_factory=CellSettings)
+    predictors: Sequence[str] = STUDIED
     say: Callable[[str], None] = lambda line: None
     _data: dict[str, Dataset] = field(default_factory=dict)
     _llms: dict[str, LLM | Custom] = field(default_factory=dict)
@@ -149,10 +161,14 @@ class Study:
         """
         path = self.path(drawings, member.name, llm)
         encoder, basis = self._encoder(member), self._basis(drawings, member, llm)
-        if not again and (kept := read_cell(path)) is not None and kept.basis == basis:
-            return kept
         began = time.perf_counter()
-        made = self.compute(drawings, member, encoder, llm, basis)
+        if not again and (kept := read_cell(path)) is not None and kept.basis == basis:
+            lacking = [name for name in self.predictors if name not in kept.predictors]
+            if not lacking:
+                return kept
+            made = self._extended(kept, encoder, llm, lacking)
+        else:
+            made = self.compute(drawings, member, encoder, llm, basis)
         made = replace(made, seconds=round(time.perf_counter() - began, 2))
         if not again:
             make_folder(path.parent)
@@ -177,17 +193,13 @@ class Study:
     ) -> Cell:
         """Compute a cell: embed both sides, score them, and train."""
         from alignbench.embed import Embedder
-        from alignbench.types import Pair
 
-        data = self._dataset(drawings)
-        embedder = Embedder(self.store, "cpu")
-        x = embedder.images(encoder, data, beside=["patches"])
-        y = embedder.texts(self._llm(llm), data)
-        pair = Pair(x, y, labels=data.labels, groups=data.groups, dataset=data.label)
+        data, pair = self._dataset(drawings), self._pair(drawings, encoder, llm)
         values = cell(
             pair,
             self.settings_of(drawings, member),
-            lambda: (embedder.patches(encoder, data), self._head(llm), data),
+            lambda: (Embedder(self.store, "cpu").patches(encoder, data), self._head(llm), data),
+            self.predictors,
         )
         name = self._llm(llm).info.name
         return Cell(
@@ -199,7 +211,24 @@ class Study:
             pair.n_groups,
             values["metrics"],
             values["outcomes"],
+            predictors=tuple(self.predictors),
         )
+
+    def _extended(self, kept: Cell, encoder: Encoder | Custom, llm: str, lacking: Sequence[str]) -> Cell:
+        """Return a cell with the metrics that it lacks, of embeddings that are in the store."""
+        settings = CellSettings(**kept.basis["settings"])
+        further = metrics_by_type(self._pair(kept.drawings, encoder, llm), settings, lacking)
+        metrics = {kind: {**kept.metrics.get(kind, {}), **values} for kind, values in further.items()}
+        return replace(kept, metrics=metrics, predictors=(*kept.predictors, *lacking))
+
+    def _pair(self, drawings: str, encoder: Encoder | Custom, llm: str) -> Pair:
+        from alignbench.embed import Embedder
+        from alignbench.types import Pair
+
+        data, embedder = self._dataset(drawings), Embedder(self.store, "cpu")
+        x = embedder.images(encoder, data, beside=["patches"])
+        y = embedder.texts(self._llm(llm), data)
+        return Pair(x, y, labels=data.labels, groups=data.groups, dataset=data.label)
 
     def _basis(self, drawings: str, member: Member, llm: str) -> dict[str, Any]:
         return {
@@ -290,7 +319,8 @@ def read_cell(path: Path) -> Cell | None:
     """Return the cell in the file `path`, or None if it is missing or can't be read."""
     try:
         plain = json.loads(read_regular(path))
-        return Cell(**{**plain, "card": Card(**plain["card"])})
+        kept = Cell(**{**plain, "card": Card(**plain["card"])})
+        return replace(kept, predictors=tuple(kept.predictors))
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 

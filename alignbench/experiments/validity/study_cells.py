@@ -53,6 +53,8 @@ PREDICTORS = (
     "eas",
     "eas_adjusted",
 )
+STUDIED = PREDICTORS
+"""The predictors of the study."""
 TRAINED_PREDICTOR = "elas"
 RETRIEVAL = {
     "image_to_text contrastive": "mrr_image_to_text",
@@ -107,6 +109,7 @@ def cell(
     pair: Pair,
     settings: CellSettings,
     vlm: Callable[[], tuple[Patches, CausalLM, Dataset]] | None = None,
+    predictors: Sequence[str] = STUDIED,
 ) -> dict[str, Values]:
     """Return {"metrics": ..., "outcomes": ...} by data type of a pair; undefined values are left out.
 
@@ -114,30 +117,42 @@ def cell(
         pair: the embeddings.
         settings: the settings of the scores and trainings.
         vlm: returns patches, the loaded LLM with its head, and the samples; None leaves the VLM out.
+        predictors: the names of the metrics.
     """
-    metrics: Values = {}
-    outcomes: Values = {}
-    types = sorted(set(pair.labels)) if settings.by_type and len(set(pair.labels)) > 1 else []
-    for data_type in (ALL, *types):
-        rows = [i for i, label in enumerate(pair.labels) if data_type in (ALL, label)]
-        part = pair.take(rows)
-        metrics[data_type] = metric_values(part, settings)
-        if data_type == ALL and settings.elas_splits:
-            score = elas_score(part, replace(settings.repeats, splits=settings.elas_splits), loss="mse")
-            if score.value is not None:
-                metrics[ALL][TRAINED_PREDICTOR] = score.value
-        outcomes[data_type] = retrieval_values(part, settings)
+    metrics = metrics_by_type(pair, settings, predictors)
+    if settings.elas_splits:
+        score = elas_score(pair, replace(settings.repeats, splits=settings.elas_splits), loss="mse")
+        if score.value is not None:
+            metrics[ALL][TRAINED_PREDICTOR] = score.value
+    parts = parts_of(pair, settings)
+    outcomes = {data_type: retrieval_values(part, settings) for data_type, part in parts.items()}
     if vlm is not None and settings.vlm_epochs:
+        types = [data_type for data_type in parts if data_type != ALL]
         for data_type, values in vlm_values(*vlm(), settings, types).items():
             outcomes[data_type] |= values
     return {"metrics": metrics, "outcomes": outcomes}
 
 
-def metric_values(pair: Pair, settings: CellSettings) -> dict[str, float]:
+def parts_of(pair: Pair, settings: CellSettings) -> dict[str, Pair]:
+    """Return data type -> the rows of a pair that are of it, beginning with all rows."""
+    types = sorted(set(pair.labels)) if settings.by_type and len(set(pair.labels)) > 1 else []
+    rows = {kind: [i for i, label in enumerate(pair.labels) if label == kind] for kind in types}
+    return {ALL: pair, **{kind: pair.take(chosen) for kind, chosen in rows.items()}}
+
+
+def metrics_by_type(pair: Pair, settings: CellSettings, predictors: Sequence[str]) -> Values:
+    """Return data type -> predictor -> its value on a pair, for those that need no training."""
+    parts = parts_of(pair, settings)
+    return {data_type: metric_values(part, settings, predictors) for data_type, part in parts.items()}
+
+
+def metric_values(
+    pair: Pair, settings: CellSettings, predictors: Sequence[str] = PREDICTORS
+) -> dict[str, float]:
     """Return the value of each predictor that is defined on a pair, without any permutations."""
     scoring = Settings(settings.seed, dims=(settings.width,))
     values = {}
-    for name in PREDICTORS:
+    for name in predictors:
         metric = METRICS.get(name)
         try:
             values[name] = evaluate_pair(metric, pair, scoring, null=False, interval=False).value

@@ -65,4 +65,5 @@ EXPERIMENT = Experiment(
         "mir": "How far image tokens lie from text tokens in the LLM's layers.",
     },
     figures=("alignbench.experiments.vlm.figures",),
+    title="Trained VLM",
 )

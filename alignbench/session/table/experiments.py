@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alignbench.options import Option
 from alignbench.session import checks
 from alignbench.session.table.names import Names, of_module
+
+if TYPE_CHECKING:
+    from alignbench.experiments.choose.budget import Budget  # noqa: F401  ruff doesn't see its use
 
 
 class ExperimentOptions:
@@ -26,12 +30,22 @@ class ExperimentOptions:
         shapes_scores=False,  # the command that reproduces a score in a shared basis always sets it
     )
     metrics = Option[Names](
-        help="metrics of the LLM matrices",
+        help="metrics of predictors, multi-llm (default: calibrated_cka, mutual_knn) "
+        "and scaling (also linear_cka, rsa)",
         kind="names",
         metavar="NAME",
         default=("calibrated_cka", "mutual_knn"),
         choices=of_module("alignbench.metrics", "METRICS"),
         check=checks.two_sided,
+    )
+    draws = Option[int](
+        help="random samples of each size of the experiment `scaling`",
+        kind="integer",
+        metavar="N",
+        default=10,
+        least=2,
+        label="Samples of each size",
+        most=100,
     )
     projectors = Option[Names](
         help="projectors: linear, mlp, 2layer_mlp, cross_attention (default: all; ELAS and VLMs: linear)",
@@ -113,6 +127,11 @@ class ExperimentOptions:
         default=1,
         least=1,
     )
+    protocol = Option[str | None](
+        help="choices of a paper for layers: prh (Platonic Representation Hypothesis), to compare with it",
+        metavar="PAPER",
+        choices=("prh",),
+    )
     images = Option[tuple[Path, ...]](
         help="an image whose attention maps are drawn (repeatable)",
         kind="texts",
@@ -144,6 +163,38 @@ class ExperimentOptions:
         kind="switch",
         default=False,
         needs=("table", "name the table whose encoders are scored"),
+    )
+    metric = Option[str](
+        help="the metric of the race between encoders",
+        metavar="NAME",
+        default="debiased_cka",
+        choices=of_module("alignbench.metrics", "METRICS"),
+        check=checks.metric_of_race,
+    )
+    margin = Option[float](
+        help="end the race when the encoders that are left differ by less than this",
+        kind="number",
+        metavar="DIFFERENCE",
+        default=0.0,
+        least=0,
+    )
+    budget = Option["Budget | None"](
+        help="what the race may cost: a time such as 90s, 30m or 2h, or a number of images to embed",
+        metavar="BUDGET",
+        check=checks.budget,
+    )
+    error_level = Option[float](
+        help="the largest probability with which the race drops the best encoder",
+        kind="number",
+        metavar="P",
+        default=0.05,
+        check=checks.probability,
+        flag="--align-error",
+    )
+    final = Option[str | None](
+        help="train projectors of the encoders that are left: e2e or vlm",
+        metavar="EXPERIMENT",
+        choices=("e2e", "vlm"),
     )
     study_dir = Option[Path | None](
         help="the folder of encoders, cells and results of -m study (default: in the user's cache folder)",

@@ -127,7 +127,7 @@ class RunOptions:
         flag="--align-no-thumbnails",
     )
     compare = Option[Path | None](
-        help="an earlier run's folder or scores.json: report at the end what has changed since then",
+        help="an earlier run's folder, its scores.json or a baseline: report at the end what has changed",
         kind="path",
         group="run",
         metavar="RUN",
@@ -149,4 +149,28 @@ class RunOptions:
         group="run",
         default=False,
         shapes_scores=False,
+    )
+    update = Option[bool](
+        help="accept this run as the new baseline: write its scores to the file that --align-compare names",
+        kind="switch",
+        group="run",
+        default=False,
+        needs=("compare", "name the file of the baseline"),
+        shapes_scores=False,
+    )
+    against = Option[Path | None](
+        help="a folder of published results: show those on the same data beside this run's encoders",
+        kind="path",
+        group="run",
+        metavar="DIR",
+        shapes_scores=False,
+    )
+    annotations = Option[bool](
+        help="whether GitHub Actions gets failures and regressions as annotations, and the run's summary",
+        flag_help="print no annotations in GitHub Actions, and add nothing to the summary of the step",
+        kind="switch",
+        group="run",
+        default=True,
+        shapes_scores=False,
+        flag="--align-no-annotations",
     )

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from alignbench.datatypes import ALL
 from alignbench.findings.answer import answer
 from alignbench.findings.choice import is_cross_modal
-from alignbench.findings.control import control_sentences
 from alignbench.findings.numbers import share
-from alignbench.show.html.bars import bar, scale_of
+from alignbench.show.html.bars import axis, bar, scale_of
 from alignbench.stats.prediction import PREDICTORS
 from alignbench.stats.verdict import headline
 
@@ -64,6 +63,7 @@ class Board:
         verdict: which encoder is the best, or which may be.
         decided: whether any encoder may be called the best.
         sentences: how certain the verdict is, and what speaks against it.
+        axis: the numbers of the axis of the drawings.
     """
 
     llm: str
@@ -75,6 +75,7 @@ class Board:
     verdict: str
     decided: bool
     sentences: Sequence[str]
+    axis: Markup
 
     @property
     def certain(self) -> bool:
@@ -103,7 +104,6 @@ def boards(rankings: Sequence[Ranking], findings: Findings, rows: Sequence[Score
     }
     made = []
     for ranking in rankings:
-        of_llm = [c for c in findings.controls if (c.llm, c.data_type) == (ranking.llm, ranking.data_type)]
         first = next(iter(ranking.scores.values()), None)
         places, best = ranking.places, ranking.probability_best or {}
         first_sentence, *rest = answer(ranking, label, numbers=False)
@@ -126,11 +126,8 @@ def boards(rankings: Sequence[Ranking], findings: Findings, rows: Sequence[Score
                 ],
                 verdict=headline(ranking, label),
                 decided=bool(ranking.answer),
-                sentences=[
-                    *([] if ranking.best else [first_sentence]),
-                    *rest,
-                    *control_sentences(of_llm, label),
-                ],
+                sentences=[*([] if ranking.best else [first_sentence]), *rest],
+                axis=axis(scales[ranking.metric]),
             )
         )
     return made

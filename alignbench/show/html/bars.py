@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from alignbench.types import Score
 
+_TICKS = 3  # spaces between the numbers of an axis, at most
 _MARGIN = 3.0  # percent at either side, so that a dot at an end is not cut
 
 
@@ -58,6 +59,17 @@ def bar(score: Score, scale: Scale, colour: str) -> Markup:
     )
     head = Markup('<svg class="bar" viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">')
     return head + Markup("").join(parts) + Markup("</svg>")
+
+
+def axis(scale: Scale) -> Markup:
+    """Return the numbers of the axis, drawn below the scores; hidden from screen readers like these."""
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = [float(tick) for tick in MaxNLocator(_TICKS).tick_values(scale.low, scale.high)]
+    rounding = 1e-9 * (scale.high - scale.low)
+    shown = [tick for tick in ticks if scale.low - rounding <= tick <= scale.high + rounding]
+    texts = [Markup('<text x="{}%" y="11">{:g}</text>').format(scale.at(tick), tick) for tick in shown]
+    return Markup('<svg class="axis" aria-hidden="true">') + Markup("").join(texts) + Markup("</svg>")
 
 
 def _line(kind: str, x: float) -> Markup:

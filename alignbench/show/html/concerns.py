@@ -40,9 +40,24 @@ class Raised:
     metrics: str
 
 
-def concerns(run: Mapping[str, Any], rows: Sequence[ScoreRow], problems: Sequence[str] = ()) -> list[Concern]:
-    """Return what a reader must know before trusting the numbers, the most serious first."""
+def concerns(
+    run: Mapping[str, Any],
+    rows: Sequence[ScoreRow],
+    controls: Sequence[str] = (),
+    problems: Sequence[str] = (),
+) -> list[Concern]:
+    """Return what a reader must know before trusting the numbers, the most serious first.
+
+    Args:
+        run: the facts of the run.
+        rows: one row per score.
+        controls: sentences on trained encoders beside the untrained control.
+        problems: what went wrong while the page was made.
+    """
     doubts = [*_failed(run), *_weights(run), *_unfinished(run), *_dropped(run), *_missing(rows)]
+    if controls:
+        text = "What an untrained encoder gets as well is no merit of a trained one."
+        doubts.append(Concern("Beside an untrained encoder", text, controls))
     warnings = [*run.get("warnings", ()), *run.get("dataset", {}).get("notes", ()), *problems]
     if warnings:
         doubts.append(Concern("Warnings during the run", "", list(map(str, warnings))))

@@ -4,56 +4,41 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from alignbench.experiments import EXPERIMENTS
 from alignbench.failures import missing
+from alignbench.findings.control import control_sentences
 from alignbench.findings.facts import facts
 from alignbench.findings.files import ARTIFACTS, REPORT, SCORES, write_text
 from alignbench.findings.findings import Findings
-from alignbench.findings.numbers import probability
-from alignbench.plots.declared import needs_of, not_drawn
+from alignbench.plots.declared import not_drawn
 from alignbench.plots.inputs import read_artifacts
 from alignbench.show.html.answers import boards, metric_tables
 from alignbench.show.html.concerns import concerns, raised_flags
 from alignbench.show.html.figures import figure_views
+from alignbench.show.html.frame import asset, environment, policy
+from alignbench.show.html.published import published_context
 from alignbench.show.html.rows import score_rows
 from alignbench.show.html.samples import influences, known_samples, space
+from alignbench.show.race import HEAD as RACE_HEAD
+from alignbench.show.race import LEGEND as RACE_LEGEND
+from alignbench.show.race import NUMBERS as RACE_NUMBERS
+from alignbench.show.race import race_tables
 from alignbench.show.speed import speed_report
 from alignbench.show.spreadsheet import scores_csv
 from alignbench.show.tables import tables_of
-from alignbench.stats.prediction import worth
-from alignbench.text import clean
-from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from alignbench.types import Failure, Score
 
-_EXPERIMENTS = {
-    "cka": "Similarity of representations",
-    "compare": "Comparison: data types, projectors, models with each other",
-    "coral": "Deep CORAL: likeness of distributions",
-    "eas": "Encoder alignment score",
-    "elas": "ELAS",
-    "e2e": "Retrieval after a projector",
-    "embedding": "Embedding space",
-    "multi_llm": "Every encoder with every LLM",
-    "speed": "Speed",
-    "vlm": "Trained VLM",
-    "validity": "Which score predicts performance",
-    "sensitivity": "The same score under other choices",
-    "layers": "Every layer with every layer",
-    "attention": "Attention maps, checked on scenes with known places",
-}
+_OPEN_FIGURES = 4  # the others are folded, so that the page can be read through
 
 
 def write_report(
@@ -92,9 +77,9 @@ def report_html(
     known = known_samples(artifacts)
     drawn = space(artifacts, known, scores, labels, [model.label for model in findings.models])
     figures = figure_views(folder, failures, scores)
-    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    style, script = (asset(name) for name in ("report.css", "report.js"))
     context: dict[str, Any] = {
-        "policy": _policy(style, script),
+        "policy": policy(style, script),
         "style": Markup(style),
         "script": Markup(script),
         "run": run,
@@ -104,9 +89,15 @@ def report_html(
         "answers": boards(findings.rankings, findings, rows),
         "boards": boards([*findings.rankings, *findings.details_by_type], findings, rows),
         "metric_tables": metric_tables(rows),
-        "concerns": concerns(run, rows, list(dict.fromkeys(unreadable))),
+        "concerns": concerns(
+            run,
+            rows,
+            control_sentences(findings.controls, labels.__getitem__),
+            list(dict.fromkeys(unreadable)),
+        ),
         "flags": raised_flags(rows),
         "figures": figures,
+        "open_figures": _OPEN_FIGURES,
         "not_drawn": not_drawn([figure.name for figure in figures]),
         "space": drawn,
         "space_data": _for_script(drawn.data) if drawn else Markup(""),
@@ -114,10 +105,15 @@ def report_html(
         "known": len(known),
         "prediction": findings.prediction,
         "tables": tables_of(scores),
+        "races": race_tables(scores),
+        "race_head": RACE_HEAD,
+        "race_numbers": RACE_NUMBERS,
+        "race_legend": RACE_LEGEND,
+        "labels": labels,
         "speed": _speed(scores, labels, failures),
         "experiments": [
             (
-                _EXPERIMENTS.get(name, name),
+                _title(name),
                 name,
                 [row for row in rows if row.score.experiment == name],
                 missing((name,), failures, scores),
@@ -127,48 +123,14 @@ def report_html(
         "rows": rows,
         "measured": {row.score.metric: row.what for row in rows if row.what},
         "downloads": _downloads(folder, scores),
+        **published_context(findings),
     }
-    return _environment().get_template("page.html").render(context)
+    return environment().get_template("page.html").render(context)
 
 
-def _asset(name: str) -> str:
-    return files("alignbench.show.html").joinpath(name).read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> Environment:
-    """Return an environment in which all text is escaped, and cleaned of control characters and line breaks.
-
-    `finalize` is applied to every value that a template writes, so that no template can forget it.
-    """
-    environment = Environment(
-        loader=PackageLoader("alignbench.show.html"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"probability": probability, "plural": plural, "worth": worth, "needs": needs_of}
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Return a value as a template writes it: text is cleaned, but keeps a blank before and after it."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    before, after = (" " if value[end : end + 1].isspace() else "" for end in (0, len(value) - 1))
-    return f"{before}{clean(value)}{after}"
-
-
-def _policy(style: str, script: str) -> str:
-    """Return a policy under which the page loads nothing, and runs no script or style but its own."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
-    return (
-        "default-src 'none'; img-src data:; "
-        f"style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+def _title(name: str) -> str:
+    """Return the heading of an experiment's scores; its name if it has none, or is not registered here."""
+    return EXPERIMENTS.get(name).title or name if name in EXPERIMENTS else name
 
 
 def _for_script(data: object) -> Markup:

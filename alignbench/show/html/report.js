@@ -77,6 +77,18 @@
     form.addEventListener("submit", (event) => event.preventDefault());
   });
 
+  /* A link to a folded figure unfolds it, and printing unfolds all. */
+  function unfold() {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const folded = target && target.closest("details");
+    if (!folded || folded.open) return;
+    folded.open = true;
+    target.scrollIntoView();
+  }
+  window.addEventListener("hashchange", unfold);
+  window.addEventListener("beforeprint", () => all("details.more").forEach((one) => { one.open = true; }));
+  unfold();
+
   /* Commands can be copied. */
   all(".window pre, #how > pre").forEach((block) => {
     if (!navigator.clipboard) return;

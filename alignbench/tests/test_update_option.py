@@ -1,0 +1,134 @@
+"""`--align-update`: a run that is accepted as the new baseline, in a small file that git can compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.findings import Findings
+from alignbench.plugin.against import Against
+from alignbench.plugin.terminal import Printer
+from alignbench.session.options import Options
+from alignbench.tests.diff_fakes import moved, recorded, write
+from alignbench.tests.report_fakes import make_score
+from alignbench.tests.toys import CONFTEST, RECORD, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "tests/alignment.json"
+QUIET = ("-p", "no:randomly")
+GATE = "--align-compare-fail=linear_cka:0.02,mutual_knn:0.05"
+# The vectors of toy-b have little to do with the images any more; what it says of itself stays.
+BLURRED = """
+class Blurred(ToyEncoder):
+    def fingerprint(self):
+        return {"source": self.name, "revision": "blurred"}
+
+    def embed(self, images):
+        return super().embed(images) / 100 + np.random.default_rng(0).standard_normal((len(images), 1))
+
+ENCODERS.remove("toy-b")
+ENCODERS.add("toy-b", Blurred("toy-b"))
+"""
+
+
+def test_a_baseline_is_made_compared_with_and_updated(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=RECORD)
+    file = project.path / FILE
+    made = run(project, *QUIET, f"--align-compare={FILE}", GATE, "--align-update")
+    assert made.ret == 0
+    made.stdout.fnmatch_lines([f"*= baseline {FILE} =*", f"accepted: {FILE} now holds 4 scores of this run"])
+    first = file.read_text(encoding="utf-8")
+    assert str(project.path) not in first
+
+    same = run(project, *QUIET, f"--align-compare={FILE}", GATE)
+    assert same.ret == 0
+    same.stdout.fnmatch_lines(["No regression by linear_cka:0.02, mutual_knn:0.05. *4 same."])
+
+    project.makeconftest(CONFTEST + BLURRED)
+    worse = run(project, *QUIET, f"--align-compare={FILE}", GATE)
+    assert worse.ret == pytest.ExitCode.TESTS_FAILED
+    worse.stdout.fnmatch_lines(["REGRESSED *linear_cka *toy-b, toy-llm *"])
+    assert file.read_text(encoding="utf-8") == first
+
+    accepted = run(project, *QUIET, f"--align-compare={FILE}", GATE, "--align-update")
+    assert accepted.ret == 0
+    accepted.stdout.fnmatch_lines(["REGRESSED *toy-b*", f"accepted: {FILE} now holds 4 scores of this run"])
+    changed = set(file.read_text(encoding="utf-8").splitlines()) - set(first.splitlines())
+    assert changed
+    assert all("toy-b" in line for line in changed)
+
+
+def against(place: str, folder: Path, fail: str = "") -> Against:
+    options = Options({"compare": place, "update": True, "compare_fail": fail or None})
+    found = Against.from_options(options, folder)
+    assert found is not None
+    return found
+
+
+PRINTER = Printer(None)  # type: ignore[arg-type]
+SCORE = make_score("linear_cka", 0.3)
+
+
+def test_a_run_that_did_not_pass_or_has_no_scores_is_not_accepted(tmp_path: Path) -> None:
+    updating = against("base.json", tmp_path)
+    assert updating.finish(None, tmp_path, PRINTER) == pytest.ExitCode.USAGE_ERROR
+    assert updating.lines == ["nothing to accept: this run recorded no score"]
+    assert updating.finish(recorded([SCORE]), tmp_path, PRINTER, passed=False) == 0
+    assert "not accepted: base.json is unchanged" in updating.lines[-1]
+    assert not (tmp_path / "base.json").exists()
+
+
+def test_runs_that_are_not_alike_are_accepted_and_said_to_be_so(tmp_path: Path) -> None:
+    assert against("base.json", tmp_path).finish(recorded([SCORE]), tmp_path, PRINTER) == 0
+    other = recorded([moved(SCORE, -0.2), make_score("eas", 0.2)], dataset={"name": "new", "digest": "ab"})
+    updating = against("base.json", tmp_path, "linear_cka:0.01,eas:0.01")
+    assert updating.finish(other, tmp_path, PRINTER) == 0
+    assert any(line.startswith("unlike: data: sample_data") for line in updating.lines)
+    assert updating.lines[-1] == "accepted: base.json now holds 2 scores of this run, instead of 1"
+    assert not updating.regressions
+    assert Findings.read(tmp_path / "base.json").run["dataset"]["name"] == "new"
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("run", "^--align-update: run is a folder, and a baseline is a file"),
+        ("alignment.txt", "^--align-update: alignment.txt does not end in .json"),
+        ("run/scores.json", "^--align-update: run/scores.json is no baseline and is not overwritten"),
+        ("mine.json", "^--align-update: mine.json is no baseline and is not overwritten"),
+    ],
+)
+def test_nothing_but_a_baseline_is_overwritten(tmp_path: Path, place: str, says: str) -> None:
+    write(tmp_path / "run", recorded([SCORE]))
+    (tmp_path / "mine.json").write_text("half a {", encoding="utf-8")
+    with pytest.raises(ConfigError, match=says):
+        against(place, tmp_path)
+
+
+def test_a_baseline_that_is_not_there_can_be_made(tmp_path: Path) -> None:
+    for place, hint in (("base.json", True), ("base", False)):
+        with pytest.raises(ConfigError) as told:
+            Against.from_options(Options({"compare": place}), tmp_path)
+        assert ("; --align-update makes it a baseline of this run's scores" in str(told.value)) == hint
+
+
+def test_a_baseline_that_can_not_be_written_fails_the_run(tmp_path: Path) -> None:
+    (tmp_path / "tests").write_text("a file", encoding="utf-8")
+    updating = against(FILE, tmp_path)
+    assert updating.finish(recorded([SCORE]), tmp_path, PRINTER) == pytest.ExitCode.TESTS_FAILED
+    assert "can't be written: there is a file where a folder is needed" in updating.lines[-1]
+
+
+def test_it_needs_a_file_and_a_gate_needs_its_metric_unless_it_is_accepted(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^--align-update: name the file of the baseline, by --align-compare"
+    ):
+        Options({"update": True})
+    against("base.json", tmp_path).finish(recorded([SCORE]), tmp_path, PRINTER)
+    against("base.json", tmp_path, "eas:1")
+    with pytest.raises(UnknownNameError, match="unknown metric 'eas'"):
+        Against.from_options(Options({"compare": "base.json", "compare_fail": "eas:1"}), tmp_path)
