@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alignbench.session.result import Result
     from alignbench.session.session import Session
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "OPTIONS",
     "ArrayScores",
