@@ -188,7 +188,9 @@ def test_a_part_that_tells_no_model_from_another_is_flagged_outside_of_pytest_to
 ) -> None:
     def compute(bench: Bench, pair: Pair) -> list[Score]:
         score = bench.score("linear_cka", pair)
-        return [replace(score, params={**score.params, "parts": {"flat": 0.0, "cka": score.value}})]
+        return [
+            replace(score, metric="mine", params={**score.params, "parts": {"flat": 0.0, "cka": score.value}})
+        ]
 
     experiment = Experiment("odd", "which parts are flat?", (Part("some", compute),))
     session = ab.Session(
