@@ -122,12 +122,17 @@ def score_pair(
     )
 
 
+def forget() -> None:
+    """Forget what is kept of other scores, as for a measurement of what a score takes."""
+    _DERIVED.clear()
+
+
 def _check_room(need: float) -> None:
     """Raise a MemoryError if there is no room, not even without what is kept of other scores."""
     try:
         check_room(need)
     except MemoryError:
-        _DERIVED.clear()
+        forget()
         check_room(need)
 
 

@@ -182,10 +182,13 @@ def _drawn_mean(base: Metric) -> Callable[..., float]:
         from alignbench.stats.splits import rng_for
 
         a, b = check_pair(x, y, base.min_n)
-        order = np.argsort(check_groups(groups, len(a)), kind="stable")
+        names = check_groups(groups, len(a))
+        order = np.argsort(names, kind="stable")
         some = draw_permutations(len(a), DRAWN, rng_for(seed, "calibration", base.name))
         both = np.concatenate([some, np.argsort(some, axis=1)])
-        return float(_drawn(base, a[order], b[order], both, settings).mean())
+        data = {"groups": names[order], "seed": seed}
+        taken = {name: value for name, value in data.items() if name in base.keywords}
+        return float(_drawn(base, a[order], b[order], both, taken | settings).mean())
 
     return mean
 

@@ -14,22 +14,10 @@ if TYPE_CHECKING:
 
     from alignbench.types import Score
 
-HEAD = (
-    "encoder",
-    "projector",
-    "own image",
-    "another",
-    "none",
-    "gain",
-    "95% interval",
-    "p",
-    "in type",
-    "its p",
-)
+HEAD = ("encoder", "projector", "own image", "another", "none", "gain", "95% interval", "p")
 LEGEND = (
     "perplexity of held-out captions (per token, lower is better) with their own image, another one and "
-    "none; gain of their own image over another one in nats per token (higher is better), and over another "
-    "one of the same data type"
+    "none; gain of their own image over another one in nats per token (higher is better)"
 )
 _GAIN, _WITHIN, _PERPLEXITY = "image_gain", "gain_within_type", "caption_perplexity"
 _INTEGRATION, _ANSWERS = "mir", "answer_exact_match"
@@ -81,7 +69,21 @@ class VLMTable:
 
     def notes(self, labels: Mapping[str, str]) -> list[str]:
         """Return what is to be said below the table."""
-        return [*self.answers(labels), *self.integration(labels), *self.doubts(labels)]
+        return [
+            *self.answers(labels),
+            *self.within(labels),
+            *self.integration(labels),
+            *self.doubts(labels),
+        ]
+
+    def within(self, labels: Mapping[str, str]) -> list[str]:
+        """Return a sentence for each training on the gain over other images of the same data type."""
+        return [
+            f"Gain over other images of the same data type of {labels[str(score.encoder)]}, {score.variant}: "
+            f"{number(score.value)}, p {probability(score.null.p)}."
+            for score in self.scores
+            if score.metric == _WITHIN and score.value is not None and score.null is not None
+        ]
 
     def doubts(self, labels: Mapping[str, str]) -> list[str]:
         """Return a sentence for each training that was too short to learn anything."""
@@ -97,17 +99,14 @@ class VLMTable:
 def vlm_tables(scores: Sequence[Score]) -> list[VLMTable]:
     """Return one table per LLM that a VLM was trained with."""
     trained = [score for score in scores if score.experiment == "vlm"]
-    perplexity, within = (
-        {_key(score): score for score in trained if score.metric == metric}
-        for metric in (_PERPLEXITY, _WITHIN)
-    )
+    perplexity = {_key(score): score for score in trained if score.metric == _PERPLEXITY}
     gains = [score for score in trained if score.metric == _GAIN and score.value is not None]
     gains.sort(key=lambda score: (-(score.value or 0.0), score.key))
     return [
         VLMTable(
             llm,
             [
-                Row(str(score.encoder), _cells(score, perplexity.get(_key(score)), within.get(_key(score))))
+                Row(str(score.encoder), _cells(score, perplexity.get(_key(score))))
                 for score in gains
                 if score.llm == llm
             ],
@@ -138,9 +137,9 @@ def _key(score: Score) -> tuple[str | None, str | None, str]:
     return score.encoder, score.llm, score.variant
 
 
-def _cells(gain: Score, perplexity: Score | None, within: Score | None) -> list[str]:
+def _cells(gain: Score, perplexity: Score | None) -> list[str]:
     of = {} if perplexity is None else perplexity.params
-    interval, of_type = gain.interval, None if within is None else within.null
+    interval = gain.interval
     return [
         gain.variant,
         "-" if perplexity is None else number(perplexity.value),
@@ -149,6 +148,4 @@ def _cells(gain: Score, perplexity: Score | None, within: Score | None) -> list[
         number(gain.value),
         "-" if interval is None else f"[{number(interval.low)}, {number(interval.high)}]",
         "-" if gain.null is None else probability(gain.null.p),
-        number(None if within is None else within.value, "-"),
-        probability(None if of_type is None else of_type.p),
     ]

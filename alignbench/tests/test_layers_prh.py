@@ -56,7 +56,7 @@ def published(x: torch.Tensor, y: torch.Tensor) -> tuple[float, tuple[int, int]]
 @pytest.mark.slow
 def test_a_run_with_built_in_models_is_what_the_authors_code_gives() -> None:
     session = Session(
-        encoders=list(ENCODERS), llms=["mini-llama"], n_samples=5, permutations=9, protocol="prh"
+        encoders=list(ENCODERS), llms=["mini-llama"], n_samples=5, permutations=19, protocol="prh"
     )
     result = session.run("layers")
     scores = {score.encoder: score for score in result.scores if score.variant == BEST}
@@ -74,6 +74,8 @@ def test_a_run_with_built_in_models_is_what_the_authors_code_gives() -> None:
         assert (score.params["encoder_layer"], score.params["llm_layer"]) == (row + 1, column)
         assert score.params["layer_pooling"] == pooling
         assert (score.metric, score.params["protocol"], score.params["k"]) == ("prh_mutual_knn", "prh", 10)
+    drawn = result.figure("layer_grid")
+    assert [ax.get_ylabel() for ax in drawn.axes if ax.get_ylabel()] == ["encoder layer", "prh_mutual_knn"]
 
 
 def given(values: NDArray[np.float32], first: int = 0, poolings: tuple[str, ...] = ("mean",)) -> Layers:

@@ -158,6 +158,20 @@ def test_any_score_of_the_pairing_can_be_calibrated() -> None:
     assert "plain" in str(drawn.fn.__doc__)
 
 
+def test_a_score_that_takes_groups_and_a_seed_itself_gets_them() -> None:
+    x, y = sides(30)
+    base, own = METRICS.get("ridge_r2"), calibrated(METRICS.get("ridge_r2"), "mine")
+    names, order = np.array([f"sample {i}" for i in range(30)]), np.random.default_rng(1).permutation(30)
+    found = own(x, y, groups=names, seed=3)
+    assert own(x[order], y[order], groups=names[order], seed=3) == pytest.approx(found)
+    assert base.null is not None
+    assert base.null.draw is not None
+    drawn = base.null.draw(
+        x, y, draw_permutations(30, 99, np.random.default_rng(0)), groups=names, seed=3
+    ).mean()
+    assert found == pytest.approx((base(x, y, groups=names, seed=3) - drawn) / (1 - drawn), abs=0.02)
+
+
 @pytest.mark.parametrize("name", ["coral_distance", "ncoral", "eas"])
 def test_a_score_that_shuffling_leaves_alone_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"^{name}: only a score of pairs that sees the pairing"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.experiments.scoring import Settings, evaluate_pair
+from alignbench.experiments.scoring import Settings, evaluate_pair, forget
 from alignbench.metrics import METRICS
 from alignbench.stats.streamed import streams
 from alignbench.workshop.measure._many_pairs import pair_of
@@ -63,9 +63,11 @@ def _cost(metric: Metric, pair: Pair) -> tuple[float, float]:
 
     # New arrays each time, as moments of known ones are not computed again.
     first, second = (pair_of(pair.x.values.copy(), pair.y.values.copy()) for _ in range(2))
+    forget()
     started = time.process_time()
     value(first)
     seconds = time.process_time() - started
+    forget()
     tracemalloc.start()
     try:
         value(second)

@@ -6,17 +6,18 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
 from alignbench.cli.listing import table
-from alignbench.experiments.scoring import Settings, evaluate_pair, score_pair
+from alignbench.experiments.scoring import Settings, evaluate_pair, forget, score_pair
 from alignbench.metrics import METRICS
 from alignbench.workshop.measure._many_pairs import pair_of, written
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from alignbench.metrics import Metric
     from alignbench.types import Pair
@@ -62,13 +63,14 @@ def measure(options: argparse.Namespace) -> None:
         pair = pair_of(*sides)
         for metric in metrics:  # imports and the first allocations are nobody's cost
             evaluate_pair(metric, pair.take(range(100)), Settings())
-        run = pair_of(*sides)
-        costs = [_costs(metric, pair, run) for metric in metrics]
-        values = pair_of(*sides)
-        started = time.process_time()
-        for metric in metrics:
-            evaluate_pair(metric, values, Settings(), null=False, interval=False)
-        only_values = time.process_time() - started
+        parts = [_parts(metric, pair) for metric in metrics]
+        forget()
+        in_run = [_seconds(_scored, metric, pair) for metric in metrics]
+        forget()
+        only_values = sum(
+            _seconds(_evaluated, metric, pair, null=False, interval=False) for metric in metrics
+        )
+    costs = [_Costs(*of_metric, seconds) for of_metric, seconds in zip(parts, in_run, strict=True)]
     widths = " x ".join(f"{width:,}" for width in options.pair_widths)
     print(f"CPU seconds of one pair, {rows:,} rows, {widths}, one thread of BLAS:")
     body = [(metric.name, *cost.cells) for metric, cost in zip(metrics, costs, strict=True)]
@@ -79,28 +81,34 @@ def measure(options: argparse.Namespace) -> None:
     print(f"ratio {total / only_values:.1f} (aim {_MOST_RATIO:.0f})", flush=True)
 
 
-def _costs(metric: Metric, pair: Pair, run: Pair) -> _Costs:
-    """Return what each step takes on its own, and all of them together on the pair `run` of all metrics."""
-    value = _seconds(metric, pair, null=False, interval=False)
-    within = _seconds(metric, pair, null=True, interval=False)
-    interval = _seconds(metric, pair, null=False, interval=True)
-    null = None
-    if not metric.needs_labels:
-        # Samples of one type are scored without classes.
-        null = _seconds(metric, replace(pair, labels=("chart",) * len(pair)), null=True, interval=False)
-    started = time.process_time()
-    score_pair(metric, run, Settings(), experiment="scale")
-    in_run = time.process_time() - started
-    without = value if null is None else null
-    return _Costs(value, None if null is None else null - value, within - without, interval - value, in_run)
+def _parts(metric: Metric, pair: Pair) -> tuple[float, float | None, float, float]:
+    """Return the CPU seconds of value, null, null within classes, and interval, each without the others'."""
+
+    def alone(of: Pair, *, null: bool, interval: bool) -> float:
+        forget()
+        return _seconds(_evaluated, metric, of, null=null, interval=interval)
+
+    value = alone(pair, null=False, interval=False)
+    within = alone(pair, null=True, interval=False)
+    interval = alone(pair, null=False, interval=True)
+    if metric.needs_labels:
+        return value, None, within - value, interval - value
+    # Samples of one type are scored without classes.
+    null = alone(replace(pair, labels=("chart",) * len(pair)), null=True, interval=False)
+    return value, null - value, within - null, interval - value
 
 
-def _seconds(metric: Metric, pair: Pair, *, null: bool, interval: bool) -> float:
-    # New arrays each time: what is known of others is not computed again.
-    fresh = pair_of(pair.x.values.copy(), pair.y.values.copy())
-    fresh = replace(fresh, labels=pair.labels)
+def _evaluated(metric: Metric, pair: Pair, **how: bool) -> None:
+    evaluate_pair(metric, pair, Settings(), **how)
+
+
+def _scored(metric: Metric, pair: Pair) -> None:
+    score_pair(metric, pair, Settings(), experiment="scale")
+
+
+def _seconds(call: Callable[..., None], *args: Any, **keywords: Any) -> float:
     started = time.process_time()
-    evaluate_pair(metric, fresh, Settings(), null=null, interval=interval)
+    call(*args, **keywords)
     return time.process_time() - started
 
 
