@@ -42,7 +42,7 @@ SLOW = (
     "eas_adjusted",
 )
 # These take a decomposition for every permutation, or have a target for every column: many minutes.
-OMITTED = ("pwcca", "cca_mean", "svcca_heldout", "pwcca_heldout", "logme")
+OMITTED = ("cca_mean", "svcca_heldout", "pwcca_heldout", "logme")
 SEEING = [
     name for name in METRICS.names(pairing=True) if not name.endswith("_reverse") and name not in OMITTED
 ]
