@@ -210,7 +210,7 @@ def _identity_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDAr
         within_mean=_identity_within_mean,
         moments=_identity_moments,
     ),
-    squares=4,
+    squares=5,
     default=False,
 )
 def gw_identity(x: ArrayLike, y: ArrayLike) -> float:

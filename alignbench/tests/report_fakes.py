@@ -12,6 +12,7 @@ import numpy as np
 from alignbench.findings import Findings
 from alignbench.plots import Artifacts, CoralArrays, FigureInputs, SimilarityArrays
 from alignbench.session.result import Result
+from alignbench.tests.asked_fakes import asked_scores
 from alignbench.tests.attention_fakes import make_attention, make_pairs, make_varied
 from alignbench.tests.compare_fakes import compare_scores, loss_curves
 from alignbench.tests.speed_fakes import make_speed_scores
@@ -336,6 +337,7 @@ def _made_inputs(encoders: tuple[str, ...], llms: tuple[str, ...], k: int) -> Fi
         *gains,
         *localised,
         *make_varied(encoders, llms),
+        *asked_scores(make_score, encoders, llms),
     ]
     artifacts: dict[str, Any] = {
         "losses": loss_curves(encoders, llms),

@@ -105,17 +105,19 @@ def test_an_error_of_an_earlier_write_is_the_runs_and_what_was_computed_after_it
 
 
 def test_what_was_computed_before_ctrl_c_is_kept_and_images_ahead_are_dropped(store: EmbeddingStore) -> None:
-    stopped = threading.Event()
+    ahead, stopped = threading.Event(), threading.Event()
 
     class Stopped(FakeEncoder):
         def preprocess(self, image: Image) -> list[int]:
             features = super().preprocess(image)
             if features[0] + 256 * features[1] >= 600:
+                ahead.set()
                 assert stopped.wait(timeout=10)
             return features
 
         def forward(self, batch: Sequence[list[int]]) -> Any:
             if self.batches:
+                assert ahead.wait(timeout=10)
                 stopped.set()
                 raise KeyboardInterrupt
             return super().forward(batch)

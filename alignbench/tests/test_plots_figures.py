@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 
 # The figures of a published table, which test_published.py draws, need its scores.
+OF_SEVERAL = {"model_similarity", "intra_modal_similarity", "race"}  # of two encoders at least
 OF_A_RUN = [name for name in FIGURES.names() if "--table" not in FIGURES.get(name).requires]
 
 
@@ -374,7 +375,7 @@ def test_coarse_averages_blocks_and_keeps_the_mean() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*OF_A_RUN} - {"model_similarity", "intra_modal_similarity"}))
+@pytest.mark.parametrize("name", sorted({*OF_A_RUN} - OF_SEVERAL))
 def test_a_single_pair_of_nine_samples_is_drawn(name: str) -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
     scores = [replace(s, interval=None, null=None, deletions=(), n=9) for s in inputs.scores]

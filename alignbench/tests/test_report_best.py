@@ -298,7 +298,8 @@ def test_scores_json_with_ties_variants_and_types_is_valid(tmp_path: Path) -> No
     assert by_llm["trained"]["variant"] == "image_to_text contrastive"
     assert [ranking["data_type"] for ranking in data["ranking_by_type"]] == ["chart", "document", "table"]
     assert set(schema["$defs"]["ranking"]["properties"]) == {field.name for field in fields(Ranking)} - {
-        "scores"
+        "scores",
+        "local",
     }
 
 

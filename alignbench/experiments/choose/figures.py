@@ -69,7 +69,7 @@ def _panel(ax: Axes, found: RecordedRace, inputs: FigureInputs) -> None:
         x = [groups * shift for groups, _ in points]
         y = [float(score.value or 0.0) for _, score in points]
         stays = name in found.race.survivors
-        label = fate(found, name, inputs.label(name, 26)) if place < MOST_NAMED else None
+        label = fate(found, name, inputs.label(name)) if place < MOST_NAMED else None
         ax.plot(x, y, look.marker, linestyle="-", color=look.colour, linewidth=1.0, markersize=4, label=label)
         for at, (_, score) in zip(x, points, strict=True):
             if score.interval is not None:

@@ -67,7 +67,7 @@ def scaling(inputs: FigureInputs) -> Figure | None:
         *left_out(len(shown), len(panels), "panels; all values are in scores.json"),
         *left_out(min(MOST_NAMED, len(encoders)), len(encoders), "encoders are named above"),
         legend=[
-            legend_line(inputs.label(encoder, 24), color=inputs.look(encoder).colour)
+            legend_line(inputs.label(encoder), color=inputs.look(encoder).colour)
             for encoder in encoders[:MOST_NAMED]
         ],
     )
