@@ -150,7 +150,7 @@ class _Shared:
     ) -> None:
         self.data, self.seed, self.weights, self.preprocessing = data, seed, weights, preprocessing
 
-    def of(self, encoder: Any, llm: Any, other: Any) -> dict[str, Any]:
+    def of(self, encoder: object, llm: object, other: object) -> dict[str, Any]:
         """Return the fields of a score of these models as far as they are shared."""
         names = [name for name in (encoder, llm, other) if isinstance(name, str)]
         return {
