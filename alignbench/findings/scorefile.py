@@ -228,8 +228,8 @@ def _label(data: Mapping[str, Any]) -> str:
     return f"{data.get('name')}@{str(data.get('digest'))[:8]}"
 
 
-def _named(model: Mapping[str, Any]) -> str:
-    stand_in, name = model.get("stand_in_for"), model.get("name")
+def _named(description: Mapping[str, Any]) -> str:
+    stand_in, name = description.get("stand_in_for"), description.get("name")
     return f"{name} (stand-in for {stand_in})" if stand_in else f"{name}"
 
 
