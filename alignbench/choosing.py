@@ -59,8 +59,8 @@ def choose(
         encoders: two or more encoders, as `--encoders` takes them.
         llm: the LLM.
         data: a `Dataset`, or what `--align-data` takes; None for the data that a run would use.
-        options: `metric`, `error_level` (.05), `margin`, `budget` ("30m", or a number of images to embed as
-            text), `final` ("e2e" or "vlm"), and those of a `Session`, such as `n_samples` or `seed`.
+        options: `metric`, `error_level` (.05), `margin`, `budget` ("30m", or a number of images to embed),
+            `final` ("e2e" or "vlm"), and those of a `Session`, such as `n_samples` or `seed`.
 
     Raises:
         ConfigError: there are fewer than two encoders, the budget does not cover the first look, or a value
@@ -73,6 +73,8 @@ def choose(
         >>> choice.best
         'mini-clip'
     """
+    if isinstance(budget := options.get("budget"), int):
+        options["budget"] = str(budget)
     result = Session(encoders=encoders, llms=[llm], data=data, **options).run("choose")
     [found] = races_of(result.scores)
     race = found.race

@@ -31,10 +31,15 @@ def add_commands(commands: Any) -> None:
 def publish(arguments: argparse.Namespace) -> int:
     """Write the file, and print what is in it."""
     from alignbench.files import make_folder
-    from alignbench.findings import Findings, write_text
+    from alignbench.findings import Findings, is_baseline, write_text
     from alignbench.findings.publish import publication
 
     place = user_path(arguments.run_folder, "publish")
+    if is_baseline(place):
+        raise ConfigError(
+            f"publish: {arguments.run_folder} is a baseline, which has not what ties are judged by; name a "
+            "run's folder"
+        )
     findings = Findings.read(place, arguments.run_folder)
     name = arguments.name or str(findings.run.get("id") or place.resolve().name)
     shared = user_path(arguments.to, "--to")

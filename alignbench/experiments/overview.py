@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 NOT_ALIGNMENT = frozenset({"speed", "embedding", "invariants"})
+OF_SAMPLES = frozenset({"choose", "scaling"})
+"""Experiments whose scores are of samples of several sizes, which can't be compared."""
 MOST_ROWS = 12
 NOTED = (
     "calibrated_cka",
@@ -125,7 +127,7 @@ def _scores(inputs: FigureInputs) -> list[Score]:
     firsts: dict[tuple[str | None, ...], Score] = {}
     for score in inputs.scores:
         whole = score.encoder is not None and score.other is None and score.data_type == ALL
-        if whole and score.experiment not in NOT_ALIGNMENT and "fidelity" not in score.flags:
+        if whole and score.experiment not in NOT_ALIGNMENT | OF_SAMPLES and "fidelity" not in score.flags:
             firsts.setdefault((score.metric, score.variant, score.encoder, score.llm), score)
     return list(firsts.values())
 

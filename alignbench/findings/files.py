@@ -132,6 +132,8 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
         answers: dict[str, Any] = {}
         if is_score_file(data):
             data, answers = unfolded(data), answers_of(data)
+        if not isinstance(data, dict):
+            raise DataError(f"expected a run as JSON with a schema_version, got {shown(data)}")
         version = data["schema_version"]
     except DataError as error:
         raise DataError(f"{path}: {error}") from error

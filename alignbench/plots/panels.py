@@ -146,7 +146,7 @@ def beside_shuffled(
     columns = [Column(metric, [table.get(llm, {}) for llm in llms]) for metric, table in tables.items()]
     bands = rows_of(len(columns), most)
     wide = -(-len(columns) // bands)
-    figure = new_figure(2.0 + 2.6 * wide, 1.2 + bands * (0.3 + table_height(blocks)))
+    figure = new_figure(max(7.2, 2.0 + 2.6 * wide), 1.2 + bands * (0.3 + table_height(blocks)))
     for band, area in enumerate(figure.subfigures(bands, 1, squeeze=False).ravel()):
         score_table(area, blocks, columns[band * wide : (band + 1) * wide], inputs.colour)
     every = [score for column in scores.values() for score in column]

@@ -17,6 +17,7 @@ from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_markdown
 from alignbench.show.published import beside_markdown
 from alignbench.show.race import race_markdown, race_tables
+from alignbench.show.scaling import scaling_sentences
 from alignbench.show.sensitivity import sensitivity_lines
 from alignbench.show.speed import SpeedTable, speed_report
 from alignbench.show.tables import tables_of
@@ -61,6 +62,8 @@ def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: 
         lines += [_answer(ranking, labels), ""]
     for found in (races := race_tables(scores)):
         lines += [f"**For {labels[found.llm]}:** {markdown(found.statement)}", ""]
+    for sentence in scaling_sentences(scores, labels.__getitem__, markdown):
+        lines += [sentence, ""]
     lines += [f"{code(REPORT)} beside this file has the figures, every score and what it means.", ""]
     if not findings.rankings and not races:
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]

@@ -16,6 +16,7 @@ from alignbench.show.failures import failure_lines
 from alignbench.show.race import HEAD as RACE_HEAD
 from alignbench.show.race import LEGEND as RACE_LEGEND
 from alignbench.show.race import race_tables
+from alignbench.show.scaling import scaling_sentences
 from alignbench.show.speed import speed_report
 from alignbench.show.tables import tables_of
 from alignbench.show.text import encodable, pad, wrap
@@ -94,6 +95,8 @@ def terminal_table(
     for paragraph in [*retrieved(scores, labels), *_predicted(findings.prediction)]:
         lines += wrap(plain(paragraph), width, _GAP)
     lines += [encodable(line, encoding) for line in _races(scores, labels, width, ellipsis)]
+    for sentence in scaling_sentences(scores, lambda name: labels.get(name, plain(name))):
+        lines += wrap(plain(sentence), width, _GAP)
     lines += [encodable(line, encoding) for line in _vlm(scores, labels, width, ellipsis)]
     controls = control_sentences(findings.controls, lambda name: labels.get(name, plain(name)))
     for sentence in controls:

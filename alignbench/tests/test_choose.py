@@ -240,6 +240,8 @@ def test_the_call_of_python_returns_the_outcome(files: Path) -> None:
     assert str(choice) == choice.statement
     assert choice.looks[-1].dropped == ("noise",)
     assert 0 < choice.used < 1
+    with pytest.raises(AlignbenchError, match="a budget of 3: the first look alone embeds"):
+        ab.choose(encoders, f"text=npy:{files}/text.npy", device="cpu", budget=3)
 
 
 @pytest.mark.parametrize(

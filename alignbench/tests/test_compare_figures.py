@@ -188,3 +188,11 @@ def test_values_that_do_not_exist_are_not_drawn_as_zero(name: str) -> None:
     gone = [replace(s, **changes) for s in inputs.scores]
     figure = drawn(FIGURES.get(name)(Findings.of(gone, make_run(("a", "b"), ("l",))).figure_inputs()))
     assert any("n/a" in text for text in texts(figure)) or not any(bars(ax) for ax in figure.axes)
+
+
+def test_scores_of_samples_of_several_sizes_stand_in_no_summary() -> None:
+    figure = alignment_summary(make_inputs(("mini-clip", "random-vit"), ("mini-llama",)))
+    assert figure is not None
+    written = " ".join(texts(figure))
+    assert "calibrated_cka" in written
+    assert not {"race_score", "value_at_n", "order_stands_from"} & set(written.split())

@@ -215,6 +215,10 @@ def test_the_command_writes_once_and_overwrites_nothing_else(
     assert "is there with other content; choose another name by --name" in capsys.readouterr().err
     assert main(["publish", "run", "--to", "shared", "--name", "other"]) == 0
     assert main(["publish", "run", "--to", "run/scores.json"]) == 4
+    capsys.readouterr()
+    (tmp_path / "base.json").write_text(recorded([score()]).score_file(), encoding="utf-8")
+    assert main(["publish", "base.json", "--to", "shared"]) == 4
+    assert "base.json is a baseline, which has not what ties are judged by" in capsys.readouterr().err
 
 
 def test_a_run_shows_published_encoders_of_its_data(project: pytest.Pytester) -> None:

@@ -17,6 +17,9 @@ from alignbench.experiments.scoring import Settings
 from alignbench.findings import Findings
 from alignbench.metrics import METRICS, Metric
 from alignbench.plots import FIGURES, FigureInputs
+from alignbench.show.scaling import scaling_sentences
+from alignbench.show.summary import summary_markdown
+from alignbench.show.terminal import terminal_table
 from alignbench.stats.scaling import agreement, sizes_up_to, stands_from, told_apart
 from alignbench.stats.splits import some_groups
 from alignbench.tests.pairs import make_pair
@@ -223,3 +226,22 @@ def test_a_run_files_the_scores_of_a_metric_that_is_named(project: pytest.Pytest
     found = scores(project)
     assert {key[0] for key in found} == {"scaling"}
     assert {key[6] for key in found if key[1] == AT_N} == {"rsa, n = 30", "rsa, n = 33"}
+
+
+def test_terminal_and_summary_say_from_which_n_the_order_stands() -> None:
+    found = scaling(encoders(), ["linear_cka", "calibrated_cka"], Settings(), 3)
+    same = scaling(encoders(100, {"a": 1.0, "b": 1.0}), ["linear_cka"], Settings(), 3)
+    said = scaling_sentences([*found, *(replace(score, llm="other") for score in same)], str.upper)
+    assert said[0] == (
+        "With LLM, samples order the encoders as all 100 groups do from n = 30 by linear_cka and 30 by "
+        "calibrated_cka on."
+    )
+    assert said[1] == (
+        "With OTHER, no such n by linear_cka: all 100 groups tell no two encoders apart, so there is no "
+        "order to find again."
+    )
+    assert len(said) == 2
+    findings = Findings.of(found)
+    assert "all 100 groups do from n = 30 by" in " ".join(line.strip() for line in terminal_table(findings))
+    assert "all 100 groups do from n = 30 by" in summary_markdown(findings)
+    assert scaling_sentences([], str) == []
