@@ -152,17 +152,22 @@ def _settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[st
     return {"k": check_k(k, n)}
 
 
+_SHARED: dict[str, Any] = {
+    "family": "neighbors",
+    "pairing": True,
+    "bounds": (0, 1),
+    "invariant_to": ("rotation", "isotropic_scale", "translation"),
+    "min_n": 4,
+    "settings": _settings,
+    "squares": 2,
+    "default": False,
+}
+
+
 @METRICS.register(
     "cycle_knn",
-    family="neighbors",
-    pairing=True,
-    bounds=(0, 1),
-    invariant_to=("rotation", "isotropic_scale", "translation"),
-    min_n=4,
-    settings=_settings,
     null=NullModel(draw=_draw, exact=_null),
-    squares=2,
-    default=False,
+    **_SHARED,
 )
 def cycle_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return the share of samples that are among x's neighbours of one of their own neighbours in y.
@@ -195,15 +200,8 @@ def cycle_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
 
 @METRICS.register(
     "cycle_knn_reverse",
-    family="neighbors",
-    pairing=True,
-    bounds=(0, 1),
-    invariant_to=("rotation", "isotropic_scale", "translation"),
-    min_n=4,
-    settings=_settings,
     null=NullModel(draw=_draw_reverse, exact=_null_reverse),
-    squares=2,
-    default=False,
+    **_SHARED,
 )
 def cycle_knn_reverse(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     """Return `cycle_knn` in the other direction: first to neighbours in x, then to their neighbours in y.
