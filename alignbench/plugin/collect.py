@@ -23,6 +23,7 @@ from alignbench.findings.toys import toy_warnings
 from alignbench.metrics import METRICS
 from alignbench.metrics.moments import CHUNK
 from alignbench.paths import exists
+from alignbench.plugin.calling import HookCalls
 from alignbench.plugin.failures import usage_errors
 from alignbench.plugin.forecast import Forecast
 from alignbench.plugin.selection import Demand, demand_of, further_of, models_of
@@ -82,6 +83,7 @@ class Collector:
         self.session = session
         self.folder = folder
         self.keeper = Keeper(folder)
+        self.hooks = HookCalls(config)
         self.printer = Printer(config)
         self.failures = failures
         self.scores: dict[tuple[str, ...], Score] = {}
@@ -135,7 +137,7 @@ class Collector:
                 score = Score.from_dict(value)
                 self.scores[report.nodeid, *score.key] = score
                 self.keeper.log(score)
-                self.config.hook.pytest_alignbench_score(score=score, config=self.config)
+                self.hooks.call("pytest_alignbench_score", score=score)
             elif name == "alignbench-unwritten":
                 self.keeper.note(*value)
             elif name == "alignbench-load":
@@ -160,13 +162,13 @@ class Collector:
             scores, run = flag_dead(self.scores.values()), self._describe()
             self.findings = Findings.of(scores, run, "this run", published)
             self.keeper.finish(self.findings, figures=options.figures)
-            self.config.hook.pytest_alignbench_findings(
-                findings=self.findings, config=self.config, folder=self.place
-            )
+            self.hooks.call("pytest_alignbench_findings", findings=self.findings, folder=self.place)
         if self.against is not None and not self.config.option.collectonly:
-            passed = session.exitstatus == pytest.ExitCode.OK and not self.keeper.missing
+            whole = not self.keeper.missing and not self.hooks.failed
+            passed = session.exitstatus == pytest.ExitCode.OK and whole
             statuses.append(self.against.finish(self.findings, self.place, self.printer, passed=passed))
-        if self.keeper.missing or (self.bridge is not None and self.bridge.unsaved):
+        unsaved = self.bridge is not None and self.bridge.unsaved
+        if self.keeper.missing or self.hooks.failed or unsaved:
             statuses.append(pytest.ExitCode.TESTS_FAILED)
         for status in statuses:
             if session.exitstatus == pytest.ExitCode.OK:
@@ -200,6 +202,8 @@ class Collector:
             self.printer.section("alignbench: no score was recorded", lines)
         elif skipped:
             self.printer.section("alignbench: no score was recorded", skipped)
+        if self.hooks.failed:
+            self.printer.section("alignbench: errors in hooks", self.hooks.lines())
         if sentence := self.keeper.sentence():
             self.printer.section("alignbench: not written", [clean(sentence)])
         if self.against is not None and self.against.lines:
