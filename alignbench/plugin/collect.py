@@ -26,9 +26,10 @@ from alignbench.paths import exists
 from alignbench.plugin.calling import HookCalls
 from alignbench.plugin.failures import usage_errors
 from alignbench.plugin.forecast import Forecast
-from alignbench.plugin.selection import Demand, demand_of, further_of, models_of
+from alignbench.plugin.selection import Demand, demand_of, further_of, models_of, parts_of
 from alignbench.plugin.terminal import TOKENS, PendingModel, Printer, TerminalProgress, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
+from alignbench.session.bench import SessionBench
 from alignbench.session.describe import describe_run, texts_warning
 from alignbench.session.environment import shared_gpus
 from alignbench.session.keep import Keeper
@@ -90,6 +91,7 @@ class Collector:
         self.loads: list[dict[str, Any]] = []
         self.warnings: dict[str, None] = {}
         self._skipped: list[str] = []
+        self._unreadable: dict[str, str] = {}
         self.findings: Findings | None = None
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -196,7 +198,10 @@ class Collector:
             self.printer.section("alignbench", [*skipped, *lines])
             if self.shared is not None:
                 lines = beside_lines(self.findings, self.printer.width, encoding=self.printer.encoding)
-                self.printer.section(TITLE.lower(), lines or [f"no result on this data in {self.shared}"])
+                lines = lines or [f"no result on this data in {self.shared}"]
+                for name, why in self._unreadable.items():
+                    lines += wrap(clean(f"{name} can't be read: {why}"), self.printer.width, "  ")
+                self.printer.section(TITLE.lower(), lines)
         elif self.failures.hidden:
             lines = failure_lines(self.failures.known, self.printer.width, self.printer.encoding)
             self.printer.section("alignbench: no score was recorded", lines)
@@ -215,8 +220,9 @@ class Collector:
         """Return the published results on the data of this run; what can't be read becomes a warning."""
         if self.shared is None:
             return ()
-        found, unreadable = read_published(self.shared, self.session.dataset.digest)
-        self.warnings |= dict.fromkeys(f"published result {name}: {why}" for name, why in unreadable.items())
+        found, self._unreadable = read_published(self.shared, self.session.dataset.digest)
+        reasons = (f"published result {name}: {why}" for name, why in self._unreadable.items())
+        self.warnings |= dict.fromkeys(reasons)
         return found
 
     def _keep_samples(self) -> None:
@@ -237,6 +243,8 @@ class Collector:
         self._planned = True
         dataset = self.session.dataset
         with usage_errors():
+            for experiment, part in parts_of(demand.tests, self.session.options):
+                part.check(SessionBench(self.session, experiment.name, tuple))
             _ = self.session.store  # so that an error of the store is reported once, and not for each model
         models, problems = [], []
         for model in (
