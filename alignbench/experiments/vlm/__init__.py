@@ -50,7 +50,7 @@ EXPERIMENT = Experiment(
             of=("encoder", "llm"),
             sweep={"projector": "projectors"},
             uses=frozenset({"patches"}),
-            cost=Cost(70.0, "llm", DEFAULTS),
+            cost=Cost(30.0, "llm", DEFAULTS),
         ),
     ),
     options=("epochs", "splits", "seeds", "projectors", "image_tokens"),
