@@ -99,7 +99,7 @@ class SessionBench:
 
     def missing(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> int:
         """Return how many of a model's embeddings of these samples would have to be computed."""
-        return self.session.missing(model, rows)
+        return self.session.embedder.count_missing(model, self.session.dataset.of_rows(rows))
 
     def filed_under(self, experiment: str) -> SessionBench:
         """Return the bench of another experiment."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -250,20 +249,12 @@ class Workbench:
 
     def embedded(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> Embeddings:
         """Return a model's embeddings of the samples at these places of the data; no others are embedded."""
-        some, info = self._part(rows), model.info
+        some, info = self.dataset.of_rows(rows), model.info
         with self._attempts.attempt("vectors", info.side, info.label, model=info.label):
             self.release()  # so that one model is in memory at a time
             if info.side == "text":
                 return self.embedder.texts(cast("LLM", model), some)
             return self.embedder.images(cast("Encoder", model), some)
-
-    def missing(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> int:
-        """Return how many of a model's embeddings of these samples would have to be computed."""
-        return self.embedder.count_missing(model, self._part(rows))
-
-    def _part(self, rows: Sequence[int]) -> Dataset:
-        """Return the samples at these places of the data."""
-        return replace(self.dataset, samples=tuple(self.dataset.samples[row] for row in rows))
 
     def varied(self, model: Encoder | LLM, **changes: Any) -> Embeddings:
         """Return a model's embeddings under other options; its weights are loaded on a cache miss only."""
