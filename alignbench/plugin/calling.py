@@ -60,14 +60,21 @@ class HookCalls:
         """Whether an implementation raised an error."""
         return bool(self._first)
 
-    def lines(self) -> list[str]:
-        """Return a line for each place that raised errors; tracebacks after them with `--full-trace`."""
+    def errors(self) -> list[str]:
+        """Return a line for each place that raised errors."""
         lines = []
         for (hook, place), error in self._first.items():
             calls = self._calls[hook, place]
             times = f" (the first of {plural(calls, 'call')} that failed)" if calls > 1 else ""
             said = cut(clean(error), _MOST) or "no message"
             lines.append(f"{place}: {hook} raised {type(error).__name__}: {said}{times}")
+        return lines
+
+    def lines(self) -> list[str]:
+        """Return what the terminal shows: the errors, with `--full-trace` each with its traceback."""
+        lines = []
+        for said, error in zip(self.errors(), self._first.values(), strict=True):
+            lines.append(said)
             if self._config.option.fulltrace:
                 lines += "".join(traceback.format_exception(error)).splitlines()
         return lines
