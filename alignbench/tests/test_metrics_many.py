@@ -108,9 +108,7 @@ def test_the_interval_of_ridge_keeps_folds_and_penalties(dx: int, dy: int) -> No
         assert found == pytest.approx(without_blocks(of, to, blocks), abs=1e-8)
 
 
-@pytest.mark.parametrize(
-    ("dx", "dy"), [(5, 8), (350, 9), pytest.param(315, 500, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("dx", "dy"), [(5, 8), (350, 9), pytest.param(315, 500, marks=pytest.mark.slow)])
 def test_procrustes_without_a_block_is_that_of_the_other_rows(dx: int, dy: int) -> None:
     metric, (x, y) = METRICS.get("procrustes_similarity"), sides(310, dx, dy)
     blocks = deletion_blocks(np.arange(310).astype(str), "blocks", 42)
