@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 BLOCKS = all_blocks()
 PYTHON = [
-    block for block in BLOCKS if block.kind == "python" and not docs_given.run_by(block.page, block.text)
+    block for block in BLOCKS if block.language == "python" and not docs_given.run_by(block.page, block.text)
 ]
 
 
