@@ -52,7 +52,8 @@ Unit = Literal[
 `selection` has a single cell and is passed none of it: it asks the bench for what it needs.
 """
 
-Use = Literal["patches", "layers", "maps"]
+Use = Literal["patches", "layers", "maps", "own images"]
+"""`own images`: the patches of images that are not the run's."""
 
 
 class NotApplicableError(AlignbenchError):
@@ -126,6 +127,13 @@ class Bench(Protocol):
 
     def patches(self, encoder: Encoder | Custom | ModelInfo, most: int | None = None) -> Patches:
         """Return the patch embeddings of a selected encoder, or their averages over at most `most` cells.
+
+        Raises:
+            NotApplicableError: the encoder has no patch embeddings.
+        """
+
+    def patches_of(self, encoder: Encoder | Custom, images: Dataset) -> Patches:
+        """Return an encoder's patch embeddings of images that are not the run's, none of which is cropped.
 
         Raises:
             NotApplicableError: the encoder has no patch embeddings.

@@ -318,10 +318,11 @@ class Collector:
             embedder.count_missing(model, dataset, "patches") if patches and gives(model, "patches") else 0
         )
         mapped = name in demand.mapped and len(what_it_lacks(model)) < 2
+        apart = name in demand.apart and gives(model, "patches")
         timed = demand.timings.get(name, 0)
         embedded = further or name in (*demand.embedded.vision, *demand.embedded.text)
         to_embed = missing if embedded else None
-        if isinstance(model, Handle) and (to_embed or without_patches or timed or mapped):
+        if isinstance(model, Handle) and (to_embed or without_patches or timed or mapped or apart):
             model.examine()
         pixels = model.pixels if isinstance(model, Encoder) else None
         notes = model.notes if isinstance(model, Handle) else ()
@@ -334,6 +335,7 @@ class Collector:
             without_patches,
             timed,
             mapped=mapped,
+            apart=apart,
             notes=notes,
             size=model.size() if isinstance(model, Handle) else None,
             tokens=tokens_of(dataset) if model.info.side == "text" else TOKENS,

@@ -151,6 +151,7 @@ class Demand:
         needed: all models that they use.
         embedded: the models whose embeddings they use.
         mapped: the names of the encoders whose attention maps they draw.
+        apart: the names of the encoders that embed images which are not the run's.
         timings: name of a model -> the number of tests that time it.
     """
 
@@ -158,6 +159,7 @@ class Demand:
     needed: ModelNames
     embedded: ModelNames
     mapped: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
     timings: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -171,6 +173,7 @@ def demand_of(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequenc
     """
     items = [item for item in items if not item.get_closest_marker("skip")]
     mapped: list[pytest.Item] = []
+    apart: list[pytest.Item] = []
     embedded: list[pytest.Item] = []
     timings: Counter[str] = Counter()
     for item in items:
@@ -178,11 +181,14 @@ def demand_of(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequenc
             fixtures = set(TIMED) & set(getattr(item, "fixturenames", ()))
             timings.update(str(parameters_of(item).get(name.removeprefix("timed_"))) for name in fixtures)
         else:
-            (mapped if "maps" in uses_of(item) else embedded).append(item)
+            uses = uses_of(item)
+            kind = mapped if "maps" in uses else apart if "own images" in uses else embedded
+            kind.append(item)
     return Demand(
         [item.nodeid for item in items],
         needed_by_items(items, vision, text),
         needed_by_items(embedded, vision, text),
         frozenset(needed_by_items(mapped, vision, text).vision),
+        frozenset(needed_by_items(apart, vision, text).vision),
         timings,
     )
