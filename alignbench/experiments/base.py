@@ -183,7 +183,7 @@ class Cost:
         options: options that the seconds are proportional to, with the defaults at which they were measured.
         passes: how often each model embeds all samples once more under other options.
         asked: the seconds if the user asked for the experiment by its marker, where that makes a difference.
-        other: value of a swept parameter, as test ids have it -> the seconds of such a test, if they differ.
+        other: value of a swept parameter, as test ids have it -> the cost of such a test, if it differs.
     """
 
     seconds: float = 0.02
@@ -191,7 +191,7 @@ class Cost:
     options: Mapping[str, int] = field(default_factory=dict)
     passes: int = 0
     asked: float | None = None
-    other: Mapping[str, float] = field(default_factory=dict)
+    other: Mapping[str, Cost] = field(default_factory=dict)
 
 
 Sweep = str | tuple[object, ...] | Callable[[], Iterable[object]]

@@ -90,9 +90,10 @@ class Workload:
 
     def _computation(self, test: str, cost: Cost) -> float:
         relative = self.samples / MEASURED_SAMPLES
+        others = [cost.other[name] for name in named_in([test], tuple(cost.other))]
+        cost = max(others, key=lambda other: other.seconds, default=cost)
         if cost.grows == "samples":
-            named = named_in([test], tuple(cost.other))
-            return max((cost.other[name] for name in named), default=cost.seconds) * max(1.0, relative)
+            return cost.seconds * max(1.0, relative)
         encoder, llm = (self._size(test, of) for of in ("vision", "text"))
         options = self.options.with_defaults(cost.options)
         repeats = math.prod(float(options[name]) / value for name, value in cost.options.items())

@@ -80,6 +80,20 @@ def test_a_metric_that_takes_longer_than_others_has_seconds_of_its_own() -> None
     assert seconds("logme", 900) == pytest.approx(10 * seconds("logme"))
 
 
+def test_a_loss_that_is_trained_takes_as_many_trainings_as_are_asked_for() -> None:
+    def seconds(loss: str, **given: Any) -> float:
+        test = f"benchmarks/test_e2e.py::test_e2e[{loss}-a-l]"
+        return Workload(options(**given)).seconds([test])[test]
+
+    # CPU seconds on the packaged samples with mini-clip.
+    for loss, taken in (("ridge", 0.5), ("contrastive", 2.8), ("cosine", 1.2), ("mse", 0.5)):
+        assert taken / 2 <= seconds(loss) <= taken * 2
+    assert seconds("ridge", seeds=1) == seconds("ridge")
+    assert seconds("contrastive", seeds=1) == pytest.approx(seconds("contrastive") / 5)
+    assert seconds("contrastive", splits=5) == pytest.approx(seconds("contrastive"))
+    assert seconds("ridge", splits=5) == pytest.approx(seconds("ridge") / 8)
+
+
 def test_the_trainings_of_the_final_are_part_of_a_race() -> None:
     test = "benchmarks/test_choose.py::test_choose[l]"
 
