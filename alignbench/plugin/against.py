@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alignbench.errors import AlignbenchError, ConfigError, UnwritableError
-from alignbench.files import make_folder, try_writing
+from alignbench.files import check_can_write, make_folder
 from alignbench.findings import TIMED, Findings, check_gates, compare, is_baseline, write_text
 from alignbench.findings.files import SCORES
 from alignbench.paths import exists, is_dir
@@ -94,12 +94,8 @@ class Against:
         Raises:
             UnwritableError: there is a file where a folder is needed, or no permission to write there.
         """
-        if self.baseline is None:
-            return
-        folder = self.baseline.parent
-        while not exists(folder):  # those that are missing are made when there is something to write
-            folder = folder.parent
-        try_writing(folder)
+        if self.baseline is not None:
+            check_can_write(self.baseline)
 
     @property
     def title(self) -> str:
