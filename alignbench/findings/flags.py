@@ -58,6 +58,7 @@ FLAGS: dict[str, Flag] = {
     ),
     "busy": Flag("b", "other processes used the machine at the same time, so it is slower than it could be"),
     "subsampled": Flag("s", "computed on a random part of the groups"),
+    "queried": Flag("q", "the mean over a random part of the groups, whose neighbours are nearest among all"),
     "overtrained": Flag(
         "o", "its held-out loss was lower earlier in the training: fewer --align-epochs would do better"
     ),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from alignbench.experiments.base import Choices, Part, Use
+    from alignbench.experiments.base import Choices, Experiment, Part, Use
 
 FIXTURES = "alignbench.plugin.fixtures"
 TIMED = ("timed_encoder", "timed_llm")
@@ -110,6 +110,22 @@ def parameters_of(item: pytest.Item) -> Mapping[str, Any]:
     return parameters
 
 
+def parts_of(tests: Iterable[str], options: Choices) -> list[tuple[Experiment, Part]]:
+    """Return the parts of experiments that tests run.
+
+    Args:
+        tests: the ids of the tests, because an xdist controller has nothing else.
+        options: the options of the run.
+    """
+    functions = set(map(function_of, tests))
+    return [
+        (one, part)
+        for one in experiments()
+        for part in one.parts
+        if functions & set(one.tests(part)) and part.when(options)
+    ]
+
+
 def further_of(tests: Iterable[str], options: Choices) -> tuple[str, ...]:
     """Return the specs of the encoders that tests run beside the selected ones.
 
@@ -117,11 +133,8 @@ def further_of(tests: Iterable[str], options: Choices) -> tuple[str, ...]:
         tests: the ids of the tests, because an xdist controller has nothing else.
         options: the options of the run.
     """
-    functions = set(map(function_of, tests))
-    parts = (part for one in experiments() for part in one.parts if functions & set(one.tests(part)))
-    return tuple(
-        dict.fromkeys(spec for part in parts if part.when(options) for spec in part.further(options))
-    )
+    parts = [part for _, part in parts_of(tests, options)]
+    return tuple(dict.fromkeys(spec for part in parts for spec in part.further(options)))
 
 
 def is_timed(item: pytest.Item) -> bool:

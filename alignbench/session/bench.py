@@ -53,6 +53,10 @@ class SessionBench:
         """Whether the user set the option."""
         return self.session.options.is_given(name)
 
+    def spelled(self, name: str) -> str:
+        """Return an option's name as the user writes it."""
+        return self.session.options.spelled(name)
+
     @property
     def dataset(self) -> Dataset:
         """The samples of the run."""
@@ -92,6 +96,10 @@ class SessionBench:
     def embedded(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> Embeddings:
         """Return a model's embeddings of these samples."""
         return self.session.embedded(model, rows)
+
+    def missing(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> int:
+        """Return how many of a model's embeddings of these samples would have to be computed."""
+        return self.session.embedder.count_missing(model, self.session.dataset.of_rows(rows))
 
     def filed_under(self, experiment: str) -> SessionBench:
         """Return the bench of another experiment."""
