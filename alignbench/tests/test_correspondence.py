@@ -108,6 +108,16 @@ def test_features_of_the_points_find_nearly_all_that_can_be_found() -> None:
     assert (score.n, score.dims, score.encoder, score.llm) == (40, (6,), "eye", None)
 
 
+def test_objects_of_drawn_pairs_are_elsewhere_and_of_another_size() -> None:
+    for pair in drawn().pairs:
+        corners = [
+            np.array([points.min(axis=0), points.max(axis=0)]) for points in (pair.points, pair.truths)
+        ]
+        source, target = (np.ptp(ends, axis=0) for ends in corners)
+        assert max(*(source / target), *(target / source)) >= 1.25
+        assert np.linalg.norm(corners[0].mean(axis=0) - corners[1].mean(axis=0)) >= 0.1 * 448
+
+
 def test_features_at_random_are_at_chance() -> None:
     values = [scored(at_random(drawn(), seed)) for seed in range(12)]
     mean = np.mean([score.value for score in values])
