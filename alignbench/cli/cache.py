@@ -46,7 +46,10 @@ class StoredModel:
 def add_commands(commands: Any) -> None:
     """Add the command and its three actions."""
     parser = commands.add_parser(
-        "cache", help="list, delete and check embeddings and converted GGUF files on the disk"
+        "cache",
+        help="list, delete and check embeddings and converted GGUF files on the disk",
+        description="List, delete and check what earlier runs keep on the disk: embeddings and converted "
+        "GGUF files.",
     )
     parser.add_argument(
         "--cache-dir",

@@ -30,7 +30,10 @@ _EXTRAS = {"gguf": "gguf", "quant": "bitsandbytes", "ui": "gradio"}
 def add_commands(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "doctor", help="check versions, devices, cache, network and models; memory and time of each pair"
+        "doctor",
+        help="check versions, devices, cache, network and models; memory and time of each pair",
+        description="Check what a run needs here: versions, devices, the cache, the network, and with "
+        "--encoders and --llms the models, with the memory and the time that each pair takes.",
     )
     for option, noun in (("--encoders", "vision encoders"), ("--llms", "LLMs")):
         parser.add_argument(option, nargs="+", action="extend", metavar="NAME", help=f"{noun} to check")

@@ -28,6 +28,8 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser(
         "list",
         help="list encoders, LLMs, metrics, datasets, readers and experiments; sizes, and what is at hand",
+        description="List what can be named: encoders and LLMs with their sizes, their licences and whether "
+        "they are on this machine; metrics, datasets, readers and experiments.",
     )
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
     parser.set_defaults(run=show)

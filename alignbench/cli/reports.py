@@ -41,7 +41,11 @@ def add_commands(commands: Any) -> None:
     add_run_arguments(arrays)
     add_options(arrays, _ARRAYS)
     arrays.set_defaults(run=from_arrays, is_run=True)
-    report = commands.add_parser("report", help="write report.html of a run again, or its figures as PDF")
+    report = commands.add_parser(
+        "report",
+        help="write report.html of a run again, or its figures as PDF",
+        description="Write report.html of a run again from what its folder holds, or its figures as PDF.",
+    )
     report.add_argument("folder", metavar="RUN", help="a run's folder, such as reports/latest")
     report.add_argument("--paper", action="store_true", help="write figures for publication to RUN/paper")
     report.set_defaults(run=report_of)

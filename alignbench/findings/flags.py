@@ -47,6 +47,11 @@ FLAGS: dict[str, Flag] = {
         "lowers the score",
     ),
     "separate_bases": Flag("B", "each side is in its own basis, so eigenvalues are compared, not directions"),
+    "coarse_patches": Flag(
+        "g",
+        "patches are so large that many keypoints could not be found by any: compare only encoders with as "
+        "many patches",
+    ),
     "no_room": Flag(
         "1",
         "the sides have more directions than samples, so that some correlations are 1 whatever the pairing",

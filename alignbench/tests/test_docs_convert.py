@@ -18,7 +18,7 @@ def test_the_example_does_what_the_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     example = PAGE.partition("<!-- test_docs_convert.py runs this example -->")[2]
-    made, command, shown = re.findall(r"```(?:python)?\n(.*?)```", example, re.DOTALL)[:3]
+    made, command, shown = re.findall(r"```(?:python|text)?\n(.*?)```", example, re.DOTALL)[:3]
     monkeypatch.chdir(tmp_path)
     exec(compile(made, "models.md", "exec"), {})
     program, *words = shlex.split(command)

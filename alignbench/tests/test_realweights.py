@@ -132,7 +132,7 @@ def test_an_llm_knows_its_language(name: str) -> None:
 def test_the_example_of_the_page_prints_its_table(place: Workplace) -> None:
     section = PAGE.partition("\n## Real models without a hub")[2].partition("\n## ")[0]
     command, shown = re.findall(
-        r"<!-- test_realweights.py runs this -->\n```\n(.*?)```.*?```\n(.*?)```", section, re.DOTALL
+        r"<!-- test_realweights.py runs this -->\n```\n(.*?)```.*?```text\n(.*?)```", section, re.DOTALL
     )[0]
     program, folder, *words = shlex.split(command)
     assert (program, folder) == ("pytest", "benchmarks/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -18,6 +19,7 @@ from alignbench.options import OPTIONS
 from alignbench.plots import FIGURES
 from alignbench.workshop.sections import DOCS
 from alignbench.workshop.site import CONFIG, TUTORIAL, main, write_pages
+from alignbench.workshop.site.coverage import coverage, python_names
 from alignbench.workshop.site.reference import reference_pages
 
 if TYPE_CHECKING:
@@ -55,6 +57,30 @@ def test_the_reference_has_all_that_is_registered() -> None:
     assert all(f"| `{one.name}` |" in pages["experiments"] for one in experiments())
     assert all(f"`{option.flag}`" in pages["options"] for option in OPTIONS)
     assert all(f"`{name}`" in pages["flags"] for name in FLAGS)
+
+
+def test_every_public_name_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"]) == 0, capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("README: ")
+    (described, total) = re.findall(r"describes (\d+) of (\d+) public names: 100\.0%", said)[0]
+    assert int(described) == int(total) > 400
+
+
+def test_a_name_that_a_page_lacks_or_nobody_describes_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = {f"reference/{name}.md": text for name, text in reference_pages().items()}
+    pages["reference/metrics.md"] = pages["reference/metrics.md"].replace("`linear_cka`", "`linear`")
+    found = coverage(pages)
+    assert found["metrics"] == (len(METRICS.names()), ["linear_cka"])
+    assert found["options"][1] == []
+    monkeypatch.setattr(OPTIONS.get("seed"), "help", "")
+    assert coverage(pages)["options"][1] == ["--align-seed"]
+
+
+def test_python_names_are_those_of_the_package_and_of_the_pages() -> None:
+    names = python_names()
+    assert {"Session", "assert_aligned", "OPTIONS"} <= set(names["alignbench"])
+    assert "resolve" in names["alignbench.encoders"]
 
 
 def test_the_gallery_shows_a_runs_figures(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
-import alignbench
 from alignbench.config import load_config
 from alignbench.datasets import READERS
 from alignbench.experiments import experiments
@@ -17,6 +17,7 @@ from alignbench.options import OPTIONS
 from alignbench.session import table as options_table  # noqa: F401 (declares the options)
 from alignbench.show.glossary import measures
 from alignbench.show.text import markdown, table
+from alignbench.workshop.site.coverage import commands, errors_of_users, hooks, python_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +37,7 @@ def reference_pages() -> dict[str, str]:
         "flags": _flags(),
         "scores": _scores(),
         "python": _python(),
+        "commands": _commands(),
     }
 
 
@@ -190,12 +192,48 @@ def _type(field: Mapping[str, Any]) -> str:
 
 def _python() -> str:
     parts = []
-    for name in alignbench.__all__:
-        thing = getattr(alignbench, name)
-        if inspect.isclass(thing) or inspect.isfunction(thing):
-            parts.append(f"::: {thing.__module__}.{thing.__qualname__}")
+    for module, names in python_names().items():
+        parts.append(f"## From `{module}`")
+        parts += [_thing(module, name) for name in names]
+    raised = [(_code(name), markdown(_first_line(thing))) for name, thing in errors_of_users().items()]
+    parts.append(f"## Errors\n\n{_table(('in `alignbench.errors`', 'what it says'), raised)}")
+    parts.append("## Hooks of pytest")
+    parts += [
+        f"::: {thing.__module__}.{name}\n    options: {{heading_level: 3}}" for name, thing in hooks().items()
+    ]
     about = (
-        "What `import alignbench` offers. [library](../library.md) and [experiments](../experiments.md) show "
-        "it in use."
+        "What `import alignbench` offers, and what the other pages import from its packages. "
+        "[library](../library.md) and [experiments](../experiments.md) show it in use."
     )
     return _page("Python", about, *parts)
+
+
+def _thing(module: str, name: str) -> str:
+    """Return the part about a name: the docstring of a class or a function, or a sentence about an object."""
+    thing = getattr(importlib.import_module(module), name)
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        return f"::: {thing.__module__}.{thing.__qualname__}\n    options: {{heading_level: 3}}"
+    return f"### `{name}`\n\nOf the class `{type(thing).__name__}`. {markdown(_first_line(thing))}"
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _commands() -> str:
+    of_experiments = {one.command for one in experiments()}
+    rows = [
+        (_code(f"alignbench {name}"), markdown((parser.description or "").partition(". The options are")[0]))
+        for name, parser in commands().items()
+    ]
+    parts = [_table(("command", "what it does"), rows)]
+    parts += [
+        f"## alignbench {name}\n\n```text\n{parser.format_help().strip()}\n```"
+        for name, parser in commands().items()
+        if name not in of_experiments
+    ]
+    about = (
+        "The commands of `alignbench`. Those of experiments take the [options](options.md) without `align-`; "
+        "`alignbench NAME --help` lists them. [command](../command.md) shows them in use."
+    )
+    return _page("Commands", about, *parts)
