@@ -125,14 +125,14 @@ def test_the_bound_holds_and_what_was_dropped_is_computed_again() -> None:
             assert store.nbytes <= 10 * x.nbytes
         assert np.array_equal(derived(("plus", 0), x, lambda: x + 0), x)
         large = derived("large", x, lambda: np.zeros(6 * x.size))
-        large += 1  # it would take more than half of the bound, and is not kept
+        large += 1  # it would take more than a quarter of the bound, and is not kept
         assert store.nbytes > 5 * x.nbytes
     store.clear()
     assert store.nbytes == 0
 
 
 def test_another_side_in_the_place_of_a_dropped_one_has_results_of_its_own() -> None:
-    store = Derived(limit=3 * side().nbytes)
+    store = Derived(limit=5 * side().nbytes)
     with keeping(store):
         for seed in range(20):
             x = side(seed)
