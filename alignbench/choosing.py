@@ -63,10 +63,9 @@ def choose(
             `final` ("e2e" or "vlm"), and those of a `Session`, such as `n_samples` or `seed`.
 
     Raises:
-        ConfigError: there are fewer than two encoders, the budget does not cover the first look, or a value
-            is not allowed.
+        ConfigError: there are fewer than two encoders or too few samples, the budget does not cover the first
+            look, or a value is not allowed.
         UnknownNameError: there is no such option, encoder, LLM or dataset.
-        InputError: there are too few samples.
 
     Examples:
         >>> choice = choose(["mini-clip", "random-vit"], "mini-llama", data="synthetic", n_samples=100)

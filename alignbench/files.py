@@ -11,6 +11,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from alignbench.errors import UnwritableError
+from alignbench.paths import exists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -302,6 +303,18 @@ def try_writing(folder: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()
+
+
+def check_can_write(path: Path) -> None:
+    """Check, before long work, that a file or a folder can be made at a path; nothing stays behind.
+
+    Raises:
+        UnwritableError: files can't be written to the nearest folder above it that exists.
+    """
+    folder = path.parent
+    while not exists(folder):
+        folder = folder.parent
+    try_writing(folder)
 
 
 def _sync_folder(folder: Path) -> None:

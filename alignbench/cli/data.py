@@ -77,6 +77,7 @@ def add_commands(commands: Any) -> None:
 def show(given: argparse.Namespace) -> int:
     """Print what a run would take, draw the contact sheet, and write the samples where that is asked for."""
     from alignbench.datasets.share import write_messages
+    from alignbench.files import check_can_write
     from alignbench.session.data import read_data
     from alignbench.session.options import Options
 
@@ -84,6 +85,8 @@ def show(given: argparse.Namespace) -> int:
     to = None if given.to is None else user_path(given.to, "--to")
     if to is not None and to.exists() and (not is_dir(to) or next(to.iterdir(), None) is not None):
         raise ConfigError(f"--to: {to} is there and not an empty folder; name a new one")
+    for path in filter(None, (sheet, to)):
+        check_can_write(path)
     options = Options({**given_options(given), **({} if given.spec is None else {"data": given.spec})})
     dataset = read_data(options, ())
     width = min(_WIDEST, max(_NARROWEST, shutil.get_terminal_size((80, 24)).columns))

@@ -213,6 +213,10 @@ class Dataset:
             return self.notes
         return (*self.notes, f"{NO_TEXTS}: what needs an LLM to embed them is skipped")
 
+    def of_rows(self, rows: Iterable[int]) -> Dataset:
+        """Return the data with the samples at these places alone, in this order."""
+        return replace(self, samples=tuple(self.samples[row] for row in rows))
+
     def __len__(self) -> int:
         return len(self.samples)
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch import Tensor
 
-    from alignbench.encoders.networks import ChoosesAttention, ClipVision, PoolingHead, SiglipVision
+    from alignbench.encoders.networks import (
+        ChoosesAttention,
+        ClipVision,
+        PoolingHead,
+        SiglipVision,
+        TellsAttention,
+    )
 
 
-def cls_attention(
-    model: ChoosesAttention, vision: Callable[..., Any], pixels: Tensor, special: int
-) -> Tensor:
+def cls_attention(model: ChoosesAttention, vision: TellsAttention, pixels: Tensor, special: int) -> Tensor:
     """Return the attention of CLS to each patch in the last layer, the mean over heads: [b, p].
 
     Args:

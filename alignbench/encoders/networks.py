@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 from alignbench.weights.protocols import Network, has
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
     from torch.nn import Module
@@ -20,6 +20,13 @@ class ChoosesAttention(Protocol):
 
     def set_attn_implementation(self, attn_implementation: str, /) -> object:
         """Compute attention that way from now on."""
+
+
+class TellsAttention(Protocol):
+    """Takes pixels, and returns the attention of its layers if that is requested."""
+
+    def __call__(self, pixels: Tensor, /, *, output_attentions: bool) -> Any:
+        """Return `attentions`, and whatever else it has."""
 
 
 class ClipVision(Network, ChoosesAttention, Protocol):
@@ -35,8 +42,10 @@ class ClipTransformer(Protocol):
     encoder: ClipLayers
     post_layernorm: Callable[[Tensor], Tensor]
 
-    def __call__(self, pixels: Tensor, /, *, output_hidden_states: bool) -> Any:
-        """Return `last_hidden_state`, `pooler_output`, and `hidden_states` if requested."""
+    def __call__(
+        self, pixels: Tensor, /, *, output_hidden_states: bool = False, output_attentions: bool = False
+    ) -> Any:
+        """Return `last_hidden_state`, `pooler_output`, and `hidden_states` or `attentions` if requested."""
 
 
 class ClipLayers(Protocol):
@@ -106,7 +115,7 @@ class HasParts(Protocol):
 class AnyVision(Network, ChoosesAttention, HasParts, Protocol):
     """A model of transformers that takes pixels."""
 
-    forward: Callable[..., Any]
+    forward: Callable[..., object]
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Return the weights with their names."""
@@ -115,10 +124,19 @@ class AnyVision(Network, ChoosesAttention, HasParts, Protocol):
         """Return `last_hidden_state`, and whatever else it has."""
 
 
+class OpenClipVision(Protocol):
+    """The vision side of a model of open_clip."""
+
+    preprocess_cfg: Mapping[str, Any]
+
+    def __call__(self, pixels: Tensor, /) -> Tensor:
+        """Return images in the shared space."""
+
+
 class OpenClipModel(Network, Protocol):
     """A model of open_clip; `visual` is its vision side, from images to the shared space."""
 
-    visual: Any
+    visual: OpenClipVision
 
     def encode_text(self, tokens: Tensor, /) -> Tensor:
         """Return texts in the shared space."""

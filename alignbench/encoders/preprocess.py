@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -12,12 +12,13 @@ from alignbench.weights.guard import guarded
 from alignbench.weights.loading import quiet, transformers_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor
 
     from alignbench.encoders.pixels import Pixels
+    from alignbench.weights.processors import ImageProcessor
 
 _WHITE = (255, 255, 255)
 
@@ -31,7 +32,7 @@ class Prepare:
             size first, so that nothing is cut off, and leave only scaling and normalising to the processor.
     """
 
-    def __init__(self, processor: Any, fit: str) -> None:
+    def __init__(self, processor: ImageProcessor, fit: str) -> None:
         self.processor = processor
         self.fit = fit
         self.size = target_size(processor)
@@ -89,16 +90,17 @@ def load_prepare(folder: Path, fit: str) -> Prepare:
         return Prepare(processor, fit)
 
 
-def image_processor(folder: Path) -> Any:
+def image_processor(folder: Path) -> ImageProcessor:
     """Return transformers' processor of images that a folder describes.
 
     Raises:
         ModelError: there is none, or transformers does not know it.
     """
     with quiet(), guarded(str(folder), "no usable preprocessor_config.json", "save the processor, too"):
-        return transformers_class("AutoImageProcessor").from_pretrained(
+        processor: ImageProcessor = transformers_class("AutoImageProcessor").from_pretrained(
             folder, backend="torchvision", local_files_only=True, trust_remote_code=False
         )
+    return processor
 
 
 def fit_image(image: Image.Image, fit: str, size: tuple[int, int]) -> Image.Image:
@@ -117,8 +119,9 @@ def fit_image(image: Image.Image, fit: str, size: tuple[int, int]) -> Image.Imag
     return canvas
 
 
-def target_size(processor: Any) -> tuple[int, int]:
+def target_size(processor: ImageProcessor) -> tuple[int, int]:
     """Return the (height, width) of a processor's pixels."""
-    size = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
-    edge = size.get("shortest_edge") or size.get("height")
+    crops = getattr(processor, "do_center_crop", False)
+    size: Mapping[str, int] = getattr(processor, "crop_size", {}) if crops else processor.size
+    edge = size.get("shortest_edge") or size["height"]
     return int(size.get("height") or edge), int(size.get("width") or edge)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from alignbench.encoders.networks import NaFlexVision
     from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
+    from alignbench.weights.processors import CutsPatches
     from alignbench.weights.source import Location
 
 _INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -37,7 +38,7 @@ class NaFlexPrepare:
         fit: "pad" and "squash" make the image square first.
     """
 
-    def __init__(self, processor: Any, fit: str) -> None:
+    def __init__(self, processor: CutsPatches, fit: str) -> None:
         self.processor = processor
         self.fit = fit
         self.patch = int(processor.patch_size)
@@ -153,5 +154,5 @@ def load(
         config=getattr(whole, "vision_config", whole),
         precision=precision,
     )
-    processor = image_processor(located.path)
+    processor = cast("CutsPatches", image_processor(located.path))
     return NaFlexTower(place(model, device), NaFlexPrepare(processor, options.fit))

@@ -25,6 +25,7 @@ _OURS = {
         "eas",
         "speed",
         "attention",
+        "correspondence",
         "embedding",
         "elas",
         "e2e",

@@ -52,7 +52,8 @@ Unit = Literal[
 `selection` has a single cell and is passed none of it: it asks the bench for what it needs.
 """
 
-Use = Literal["patches", "layers", "maps"]
+Use = Literal["patches", "layers", "maps", "own images"]
+"""`own images`: the patches of images that are not the run's."""
 
 
 class NotApplicableError(AlignbenchError):
@@ -73,6 +74,9 @@ class Bench(Protocol):
 
     def is_given(self, name: str) -> bool:
         """Return whether the user gave a value for the option."""
+
+    def spelled(self, name: str) -> str:
+        """Return an option's name as the user writes it, for messages."""
 
     @property
     def dataset(self) -> Dataset:
@@ -103,6 +107,9 @@ class Bench(Protocol):
     def embedded(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> Embeddings:
         """Return a model's embeddings of these samples; no others are embedded, and none are remembered."""
 
+    def missing(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> int:
+        """Return how many of a model's embeddings of these samples would have to be computed."""
+
     def filed_under(self, experiment: str) -> Bench:
         """Return the bench of another experiment in the same run, with its defaults of options."""
 
@@ -120,6 +127,13 @@ class Bench(Protocol):
 
     def patches(self, encoder: Encoder | Custom | ModelInfo, most: int | None = None) -> Patches:
         """Return the patch embeddings of a selected encoder, or their averages over at most `most` cells.
+
+        Raises:
+            NotApplicableError: the encoder has no patch embeddings.
+        """
+
+    def patches_of(self, encoder: Encoder | Custom, images: Dataset) -> Patches:
+        """Return an encoder's patch embeddings of images that are not the run's, none of which is cropped.
 
         Raises:
             NotApplicableError: the encoder has no patch embeddings.
@@ -169,6 +183,7 @@ class Cost:
         options: options that the seconds are proportional to, with the defaults at which they were measured.
         passes: how often each model embeds all samples once more under other options.
         asked: the seconds if the user asked for the experiment by its marker, where that makes a difference.
+        other: value of a swept parameter, as test ids have it -> the cost of such a test, if it differs.
     """
 
     seconds: float = 0.02
@@ -176,6 +191,7 @@ class Cost:
     options: Mapping[str, int] = field(default_factory=dict)
     passes: int = 0
     asked: float | None = None
+    other: Mapping[str, Cost] = field(default_factory=dict)
 
 
 Sweep = str | tuple[object, ...] | Callable[[], Iterable[object]]
@@ -194,6 +210,15 @@ class Choices(Protocol):
 def always(options: Choices) -> bool:
     """Return True: most parts are in a run whatever its options are."""
     return True
+
+
+def nothing_else(options: Choices) -> tuple[()]:
+    """Return no parts: most cells compute nothing of other experiments."""
+    return ()
+
+
+def nothing_wrong(bench: Bench) -> None:
+    """Raise nothing: most parts take any selection of models and data."""
 
 
 def none_further(options: Choices) -> tuple[str, ...]:
@@ -219,6 +244,9 @@ class Part:
         when: whether a run with these options has the part.
         further: the specs of the encoders that the part gets from `Bench.encoder`, beside the selected ones.
             The plan of a run names them, and says which of them can't be had.
+        check: raises an AlignbenchError if the part takes more models or samples than a run has, or other
+            options; it is called once, before anything is embedded.
+        computes: the parts of other experiments that a cell computes itself, which the estimate adds.
     """
 
     name: str
@@ -230,6 +258,8 @@ class Part:
     timed: bool = False
     when: Callable[[Choices], bool] = always
     further: Callable[[Choices], Iterable[str]] = none_further
+    check: Callable[[Bench], None] = nothing_wrong
+    computes: Callable[[Choices], Iterable[tuple[Experiment, Part]]] = nothing_else
 
     @property
     def test(self) -> str:

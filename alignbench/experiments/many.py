@@ -11,6 +11,7 @@ from weakref import ref
 import numpy as np
 
 from alignbench.columns import codes_of, names_of
+from alignbench.experiments.queried import QUERIED, QUERIES, asks, evaluate_queried
 from alignbench.memory import check_room
 from alignbench.metrics.cells import (
     CELLS,
@@ -21,6 +22,7 @@ from alignbench.metrics.cells import (
     cross_cells,
     side_cells,
 )
+from alignbench.metrics.lists import Lists
 from alignbench.stats import evaluate
 from alignbench.stats.splits import one_per_group, some_groups
 from alignbench.stats.streamed import evaluate_streamed, streams
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from alignbench.stats import Evaluation
     from alignbench.types import Embeddings, Null, Pair
 
-M = TypeVar("M", SideCells, PairCells)
+M = TypeVar("M", SideCells, PairCells, Lists)
 
 SUBSAMPLED = "subsampled"
 BLOCKS_ROWS = 50_000  # groups that a metric of O(n²·d) operations compares: minutes at d = 1,000 on a core
@@ -82,9 +84,14 @@ def _cells_of_groups(groups: tuple[str, ...], seed: int) -> NDArray[np.intp]:
     return cells_of(names_of(groups, len(groups), "groups"), seed)
 
 
+def in_blocks(metric: Metric, n: int) -> bool:
+    """Return whether a metric of n groups reads them a few at a time, and holds nothing of their number."""
+    return streams(metric, n) or asks(metric, n)
+
+
 def most_groups(metric: Metric, n: int) -> int:
     """Return how many of n groups a metric looks at: all, or a sample."""
-    if streams(metric, n):
+    if in_blocks(metric, n):
         return n
     return min(n, {"linear": n, "blocks": BLOCKS_ROWS, "sample": SAMPLE_ROWS}[metric.grows or "linear"])
 
@@ -106,6 +113,10 @@ def plan_of(metrics: Iterable[Metric], n: int) -> list[str]:
     for metric in metrics:
         if streams(metric, n):
             kinds.setdefault(f"from moments of all {n:,} pairs, in one pass", []).append(metric.name)
+        elif asks(metric, n):
+            kinds.setdefault(f"of {QUERIES:,} groups among all {n:,} (flag {QUERIED})", []).append(
+                metric.name
+            )
         elif (most := most_groups(metric, n)) < n:
             kinds.setdefault(f"of a sample of {most:,} of {n:,} groups (flag {SUBSAMPLED})", []).append(
                 metric.name
@@ -113,10 +124,14 @@ def plan_of(metrics: Iterable[Metric], n: int) -> list[str]:
     return [f"{what}: {', '.join(names)}" for what, names in kinds.items()]
 
 
+def _kept_lists(pair: Pair, seed: int) -> Callable[[Embeddings, Callable[[], Lists]], Lists]:
+    return lambda side, compute: _RECENT.get([side], ("lists", pair.groups, seed), compute)
+
+
 def evaluate_many(
     metric: Metric, pair: Pair, seed: int, params: Mapping[str, Any] | None, labelled: bool, **how: Any
 ) -> Evaluation:
-    """Return what `evaluate` returns for a pair whose metric `streams`, from moments.
+    """Return what `evaluate` returns for a pair whose metric `streams`, from moments, or `asks`.
 
     Args:
         metric: the metric.
@@ -126,6 +141,8 @@ def evaluate_many(
         labelled: whether the labels are classes.
         how: `null` and `interval`, as in `evaluate`; `n_permutations` of a null that has to be drawn.
     """
+    if asks(metric, pair.n_groups):
+        return evaluate_queried(metric, pair, seed, _kept_lists(pair, seed), labelled=labelled, **how)
     draws = how.pop("n_permutations", None)
     cell, one_of_each = _cells_of_groups(pair.groups, seed), False
     rows: NDArray[np.intp] | slice = slice(None)

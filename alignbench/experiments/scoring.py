@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from alignbench.datatypes import ALL
 from alignbench.errors import DegenerateError, TooFewSamplesError
-from alignbench.experiments.many import SUBSAMPLED, evaluate_many, most_groups, subsample
+from alignbench.experiments.many import SUBSAMPLED, evaluate_many, in_blocks, most_groups, subsample
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.memory import check_room, is_out_of_memory
 from alignbench.metrics.basis import basis_settings
 from alignbench.metrics.derived import Derived, keeping
 from alignbench.stats import evaluate, p_value
-from alignbench.stats.streamed import streams
 from alignbench.types import Null, Score
 from alignbench.units import plural
 
@@ -96,7 +95,7 @@ def score_pair(
     try:
         if not len(pair):
             raise TooFewSamplesError(f"no sample is of the data type {data_type!r}")
-        if not streams(metric, common["n"]):
+        if not in_blocks(metric, common["n"]):
             _check_room(metric.memory(n, settings.permutations))
         evaluation = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
@@ -171,7 +170,7 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
     # One class for all samples says nothing, so a metric that can do without labels gets none.
     unlabelled = "labels" in metric.optional and len(set(pair.labels)) < 2
     params = settings.basis_params(n, dims) if needs_basis(metric) else None
-    if streams(metric, n):
+    if in_blocks(metric, n):
         with blas_threads(pair):
             return evaluate_many(
                 metric,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.findings.choice import PAIRING_BLIND, RANKED_BY
-from alignbench.findings.local import LOCAL
 from alignbench.findings.numbers import about, and_list, interval_text, probability
 from alignbench.stats import LEVEL
 from alignbench.stats.verdict import MOST_NAMED, TOO_CLOSE, sentence
@@ -48,7 +47,7 @@ def answer(
         *_ties(ranking, show),
         *(_needed(ranking, show) if ranking.answer else ()),
         *_doubts(ranking, score, show, escape),
-        *_neighbours(ranking, show),
+        *_others(ranking, show),
         *(_controls(ranking, show) if len(ranking.scores) > 1 else ()),
     ]
 
@@ -123,20 +122,20 @@ def _doubts(
     return doubts
 
 
-def _neighbours(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
-    """Return which encoders are the best by nearest neighbours, where these are others."""
-    if ranking.local is None:
-        return []
-    values = {encoder: f" ({number(value)})" for encoder, value in ranking.local.values.items()}
-
-    best, others = (
-        [f"{show(encoder)}{values.get(encoder, '')}" for encoder in encoders]
-        for encoders in (ranking.local.best, ranking.answer)
-    )
-    return [
-        f"By nearest neighbours the best is another one: {LOCAL} names {' or '.join(best)}; "
-        f"{and_list(others)} {'is' if len(others) == 1 else 'are'} behind by more than chance."
-    ]
+def _others(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
+    """Return which encoders are the best by other scores, where these are others."""
+    sentences = []
+    for other in ranking.beside:
+        values = {encoder: f" ({number(value)})" for encoder, value in other.values.items()}
+        best, behind = (
+            [f"{show(encoder)}{values.get(encoder, '')}" for encoder in encoders]
+            for encoders in (other.best, ranking.answer)
+        )
+        sentences.append(
+            f"{other.says} the best is another one: {other.metric} names {' or '.join(best)}; "
+            f"{and_list(behind)} {'is' if len(behind) == 1 else 'are'} behind by more than chance."
+        )
+    return sentences
 
 
 def _controls(ranking: Ranking, show: Callable[[str], str]) -> list[str]:

@@ -132,13 +132,17 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
         answers: dict[str, Any] = {}
         if is_score_file(data):
             data, answers = unfolded(data), answers_of(data)
-        if not isinstance(data, dict):
-            raise DataError(f"expected a run as JSON with a schema_version, got {shown(data)}")
+        if not isinstance(data, dict) or "schema_version" not in data:
+            raise DataError(f"it holds no scores of alignbench, but {shown(data)}")
         version = data["schema_version"]
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: expected a run as JSON with a schema_version ({error})") from error
+    except UnfitFileError as error:
+        raise DataError(f"{path}: can't be read ({error})") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: it is damaged or cut off ({error})") from error
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror or error})") from error
     if version != SCHEMA_VERSION:
         older = isinstance(version, int) and version < SCHEMA_VERSION
         raise DataError(

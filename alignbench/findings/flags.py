@@ -47,12 +47,18 @@ FLAGS: dict[str, Flag] = {
         "lowers the score",
     ),
     "separate_bases": Flag("B", "each side is in its own basis, so eigenvalues are compared, not directions"),
+    "coarse_patches": Flag(
+        "g",
+        "patches are so large that many keypoints could not be found by any: compare only encoders with as "
+        "many patches",
+    ),
     "no_room": Flag(
         "1",
         "the sides have more directions than samples, so that some correlations are 1 whatever the pairing",
     ),
     "busy": Flag("b", "other processes used the machine at the same time, so it is slower than it could be"),
     "subsampled": Flag("s", "computed on a random part of the groups"),
+    "queried": Flag("q", "the mean over a random part of the groups, whose neighbours are nearest among all"),
     "overtrained": Flag(
         "o", "its held-out loss was lower earlier in the training: fewer --align-epochs would do better"
     ),

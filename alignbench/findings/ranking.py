@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.datatypes import ALL
 from alignbench.experiments.choose.record import AT_LOOK
 from alignbench.findings.choice import RANKED_BY, is_cross_modal, of_metric, variant_of
-from alignbench.findings.local import LocalBest, local_best
+from alignbench.findings.other_answers import OtherBest, other_answers
 from alignbench.stats import Standings, standings
 from alignbench.types import jsonable
 
@@ -33,7 +33,7 @@ class Ranking(Standings):
         variant: the metric's variant, such as "image_to_text contrastive"; all are ranked by the same.
         scores: encoder -> the score that it is ranked by, best first, then those without a value; if none of
             `RANKED_BY` was recorded, the scores of the first recorded metric.
-        local: the answer by nearest neighbours; None where it is the same, or unknown.
+        beside: the answers by nearest neighbours and by debiased CKA, where they are other ones.
     """
 
     llm: str
@@ -44,7 +44,7 @@ class Ranking(Standings):
     unranked: Mapping[str, str]
     variant: str = ""
     scores: Mapping[str, Score] = field(default_factory=dict, repr=False)
-    local: LocalBest | None = None
+    beside: tuple[OtherBest, ...] = ()
 
     @property
     def best(self) -> str | None:
@@ -67,7 +67,7 @@ class Ranking(Standings):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types, without what follows from scores elsewhere in a run's file."""
-        left_out = {"scores", "local"}
+        left_out = {"scores", "beside"}
         return {f.name: jsonable(getattr(self, f.name)) for f in fields(self) if f.name not in left_out}
 
 
@@ -146,7 +146,7 @@ def _rank_one(
         unranked=unranked,
         variant=variants[metric] if metric else "",
         scores={e: known[e] for e in (*standing.order, *unranked) if e in known},
-        local=local_best(scores, metric, standing, judge),
+        beside=other_answers(scores, metric, standing, judge),
         **{f.name: getattr(standing, f.name) for f in fields(Standings)},
     )
 

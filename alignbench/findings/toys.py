@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _REAL = frozenset({"pretrained", "custom", "arrays"})
 _SIDES = ("vision", "text")
-_ALONE = frozenset({"speed", "attention"})
+_ALONE = frozenset({"speed", "attention", "correspondence"})
 _MOST = 4
 
 
@@ -29,7 +29,7 @@ def toy_warnings(
     Args:
         models: the run's models.
         data_from: the origin of the run's data.
-        scores: the run's scores; models that are only timed, or whose attention is shown, are left out,
+        scores: the run's scores; models that are only timed, or seen on other images, are left out,
             because their scores involve no other model.
     """
     models = list(models)

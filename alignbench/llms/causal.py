@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from alignbench.llms.networks import CausalNetwork
     from alignbench.weights.precision import Precision
+    from alignbench.weights.processors import Tokenizer
 
 _IGNORED = -100
 # Up to this size, several trainings on one thread each are faster than one after the other on all.
@@ -50,7 +51,9 @@ class CausalDecoder:
         name: the model's alias, for errors.
     """
 
-    def __init__(self, model: CausalNetwork, tokenizer: Any, precision: Precision, name: str = "LLM") -> None:
+    def __init__(
+        self, model: CausalNetwork, tokenizer: Tokenizer, precision: Precision, name: str = "LLM"
+    ) -> None:
         self.name = name
         self.model = model.requires_grad_(False)
         self.tokenizer = tokenizer

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from alignbench.llms.networks import TextNetwork
     from alignbench.llms.options import LLMOptions
     from alignbench.weights.precision import Precision
+    from alignbench.weights.processors import Tokenizer
     from alignbench.weights.source import Location
 
 
@@ -44,7 +45,7 @@ class Decoder:
             network that padding disturbs.
     """
 
-    def __init__(self, model: TextNetwork, tokenizer: Any, padding_side: str = "right") -> None:
+    def __init__(self, model: TextNetwork, tokenizer: Tokenizer, padding_side: str = "right") -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.padding_side = padding_side

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from alignbench.metrics.lists import Lists
     from alignbench.metrics.permuted import ProductMoments
 
     Matrix = NDArray[np.float64]
@@ -70,6 +71,8 @@ class NullModel:
         max_groups: with more groups than this, a seeded subset of this size is permuted.
         stream: metrics with the same one get the same permutations of more than 300 groups, so that what
             they have in common is computed once; by default, each metric gets its own.
+        strata: (n, **keywords) -> the part of each row that re-pairing many rows keeps it in, so that what
+            depends on the parts alone is computed once; None if rows may go anywhere.
         test: False if the value on shuffled pairs is shown but a p-value would be meaningless.
         applies: whether there is a null under these settings.
     """
@@ -82,6 +85,7 @@ class NullModel:
     draws: int = 999
     max_groups: int | None = None
     stream: str | None = None
+    strata: Callable[..., NDArray[np.intp] | None] = lambda n, **keywords: None
     test: bool = True
     applies: Callable[[Settings], bool] = lambda settings: True
 
@@ -110,7 +114,8 @@ class Metric:
         prepare: maps raw (x, y) to the arguments of `fn`, for scores that need a shared basis.
         null: None if there is no null; `pairing` metrics have the generic one by default.
         interval: "jackknife" (smooth kernel scores), "blocks" (conservative), or None.
-        deletions: (x, y, blocks, **settings) -> the values without each block, faster than one by one.
+        deletions: (x, y, blocks, **keywords) -> the values without each block, faster than one by one; None
+            computes them one by one, and so does what returns None.
         chance: (n, codes, settings) -> the value of guessing with n groups; codes are the class numbers of
             all rows that the metric sees, which may be more than n, or None.
         parts: returns the named parts of a composite; it takes the arguments of `fn`.
@@ -121,6 +126,9 @@ class Metric:
             or "sample" (O(n²) memory, so that many rows are sampled); by default by `squares`.
         streamed: (a sample's moments, `cells.Sample`, **settings) -> the value, for many rows; None if it
             needs the rows.
+        queried: (the lists of x, those of y, see `lists.Lists`) -> the value of each row that has a list, of
+            all rows of which the score is the mean; for many rows, some of them are asked. Its `settings`
+            have the number of neighbours, k.
         default: whether the experiment of its kind computes it unasked; others are scored by the experiment
             `predictors`, and wherever they are named.
     """
@@ -144,13 +152,14 @@ class Metric:
     prepare: Callable[..., tuple[Matrix, Matrix]] | None = None
     null: NullModel | None = None
     interval: Literal["jackknife", "blocks"] | None = "blocks"
-    deletions: Callable[..., NDArray[np.float64]] | None = None
+    deletions: Callable[..., NDArray[np.float64] | None] | None = None
     chance: Callable[[int, NDArray[np.intp] | None, Settings], float] | None = None
     parts: Callable[..., Mapping[str, float]] | None = None
     flags: Callable[[float, Mapping[str, float]], tuple[str, ...]] | None = None
     squares: float = 0
     grows: Growth | None = None
     streamed: Callable[..., float] | None = None
+    queried: Callable[[Lists, Lists], NDArray[np.float64]] | None = None
     default: bool = True
 
     @property

@@ -256,6 +256,45 @@ def shuffled_halves(
         yield basis.turned(train_x, train_y), basis.turned(held_x, side_y.transform(y[p[~train]]))
 
 
+def halves(
+    n: int, *, groups: ArrayLike | None = None, seed: int = 42, align: str = "procrustes", **_: Any
+) -> NDArray[np.intp] | None:
+    """Return the half of each row by the split that the basis is fitted with; None if there is none."""
+    return _check_train(check_groups(groups, n), seed).astype(np.intp) if align == "procrustes" else None
+
+
+def shuffled_covariances(
+    x: Matrix,
+    y: Matrix,
+    permutations: NDArray[np.intp],
+    *,
+    k: int,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+) -> Iterator[tuple[Matrix, Matrix]]:
+    """Yield the covariances [k, k] of what `shuffled_bases` yields, for permutations within the `halves`.
+
+    Such a permutation changes only the map between the sides: each side's directions and covariance stay.
+    """
+    names = check_groups(groups, len(x))
+    train = _check_train(names, seed)
+
+    def fitted() -> tuple[Principal, Principal, Matrix, Matrix, Matrix, Matrix]:
+        side_x, side_y = Principal.fit(x[train], k, "x"), Principal.fit(y[train], k, "y")
+        held_out = _check_held_out(side_x.transform(x[~train]), side_y.transform(y[~train]))
+        cov_x, cov_y = (np.cov(half, rowvar=False).reshape(k, k) for half in held_out)
+        return side_x, side_y, side_x.transform(x[train]), side_y.transform(y[train]), cov_x, cov_y
+
+    side_x, side_y, train_x, train_y, cov_x, cov_y = derived(
+        ("halves", k, names.tobytes(), seed), (x, y), fitted
+    )
+    place = np.cumsum(train) - 1
+    for p in permutations:
+        basis = SharedBasis.join(side_x, side_y, train_x, train_y[place[p[train]]])
+        turned = basis.rotation.T @ cov_x @ basis.rotation
+        yield turned * basis.scale_x**2, cov_y * basis.scale_y**2
+
+
 def basis_settings(
     n: int, dims: tuple[int, ...], *, align: str = "procrustes", k: int | None = None
 ) -> dict[str, Any]:

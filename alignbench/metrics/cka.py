@@ -209,9 +209,11 @@ def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp
     streamed=lambda sample: sample.sums.calibrated_cka(),
 )
 def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:
-    r"""Return linear CKA on a scale from chance (0) to identity (1), comparable across n and dimensions.
+    r"""Return linear CKA on a scale from chance (0) to identity (1).
 
-    $(\mathrm{CKA} - \mu_0)/(1 - \mu_0)$ with the exact mean $\mu_0$ over all re-pairings.
+    $(\mathrm{CKA} - \mu_0)/(1 - \mu_0)$ with the exact mean $\mu_0$ over all re-pairings. Chance is 0 for any
+    n and widths; above it, the score is lower than `debiased_cka` where the effective dimensions
+    $\mathrm{tr}(A)^2/\|A\|^2$ of the sides differ and are not small beside n.
 
     Args:
         x: vision side [n, dx], n ≥ 5.

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from alignbench.columns import names_of
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.basis import basis_settings, shuffled_bases, to_shared_basis
+from alignbench.metrics.basis import (
+    basis_settings,
+    halves,
+    shuffled_bases,
+    shuffled_covariances,
+    to_shared_basis,
+)
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.cka import calibrated_cka, calibrated_cka_draw, linear_cka, linear_cka_draw
 from alignbench.metrics.classes import discriminability_raw, knn_above_chance, spread
-from alignbench.metrics.coral import SATURATION, coral_similarity, ncoral
+from alignbench.metrics.coral import (
+    SATURATION,
+    coral_distance_of,
+    coral_similarity,
+    ncoral,
+    ncoral_of,
+)
 from alignbench.metrics.derived import derived, digest
 from alignbench.metrics.sums import FEW
 
@@ -27,6 +39,10 @@ WEIGHTS = (0.3, 0.3, 0.4)
 NEEDS = ("groups", "seed")
 DRAWS = 199
 IN_BASIS: tuple[Callable[[Matrix, Matrix], float], ...] = (coral_similarity, lambda x, y: 1 - ncoral(x, y))
+OF_COVARIANCES: tuple[Callable[[Matrix, Matrix], float], ...] = (
+    lambda c, d: 1 / (1 + coral_distance_of(c, d)),
+    lambda c, d: 1 - ncoral_of(c, d),
+)
 
 
 def eas_parts(
@@ -73,6 +89,16 @@ def _weighted(parts: Mapping[str, float]) -> float:
     return sum(weight * part for weight, part in zip(WEIGHTS, parts.values(), strict=True))
 
 
+def _both_in_basis(x: Matrix, y: Matrix, permutations: NDArray[np.intp], **how: Any) -> Matrix:
+    """Return both scores of `IN_BASIS` for each permutation [2, draws]."""
+    half = halves(len(x), groups=how["groups"], seed=how["seed"])
+    if half is not None and (half[permutations] == half).all():
+        of, scores = shuffled_covariances(x, y, permutations, **how), OF_COVARIANCES
+    else:
+        of, scores = shuffled_bases(x, y, permutations, **how), IN_BASIS
+    return np.asarray([[score(*sides) for score in scores] for sides in of]).T
+
+
 def _null(
     cka: Callable[..., Matrix],
     part: int,
@@ -107,20 +133,17 @@ def _null(
         in_basis: Matrix | float = fixed[1]  # only the fitted map sees the pairing
         if align == "procrustes":
             width = basis_settings(len(x), (x.shape[1], y.shape[1]), align=align, k=k)["k"]
-
-            def shuffled(*scores: Callable[[Matrix, Matrix], float]) -> Matrix:
-                bases = shuffled_bases(x, y, permutations, k=width, groups=groups, seed=seed)
-                return np.asarray([[score(*based) for score in scores] for based in bases]).T
-
+            how = {"k": width, "groups": groups, "seed": seed}
             if len(x) <= FEW:
-                in_basis = shuffled(IN_BASIS[part])[0]
+                bases = shuffled_bases(x, y, permutations, **how)
+                in_basis = np.asarray([IN_BASIS[part](*based) for based in bases])
             else:  # the other composite asks for the same permutations
                 what = "composites", digest(permutations), given[1], seed, width
-                in_basis = derived(what, (x, y), lambda: shuffled(*IN_BASIS))[part]
+                in_basis = derived(what, (x, y), lambda: _both_in_basis(x, y, permutations, **how))[part]
         drawn = np.maximum(0.0, cka(x, y, permutations))
         return np.asarray(WEIGHTS[0] * drawn + WEIGHTS[1] * in_basis + WEIGHTS[2] * fixed[2])
 
-    return NullModel(draw=draw, draws=DRAWS, stream="composites")
+    return NullModel(draw=draw, draws=DRAWS, stream="composites", strata=halves)
 
 
 def _flags(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:

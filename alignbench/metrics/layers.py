@@ -56,6 +56,20 @@ def clipped(x: Matrix, quantile: float = 0.95) -> Matrix:
     return np.clip(x, -limit, limit)
 
 
+def chance_level(name: str, n: int) -> float:
+    r"""Return the mean of a cell over all re-pairings of n rows: $k / (n-1)$ for neighbours, else 0.
+
+    Debiased kernels add up to 0. Each row has k neighbours among n − 1 others, and a re-pairing makes any of
+    them equally often one of the other side's k.
+
+    Args:
+        name: a key of `KERNELS` or `PRH`.
+        n: the number of rows.
+    """
+    k = {"mutual_knn": default_k(n), "prh_mutual_knn": PRH_K}.get(name, 0)
+    return k / (n - 1)
+
+
 def layer_kernels(x: NDArray[np.floating], name: str) -> NDArray[np.float64]:
     """Return a metric's matrix of each layer: [l, n, n]; NaN for a layer without variance.
 

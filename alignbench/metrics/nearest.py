@@ -57,17 +57,20 @@ def check_k(k: int | None, n: int, least: int = 1) -> int:
     return int(k)
 
 
-def directions(source: Matrix, given: Matrix, *centers: Matrix) -> Points:
+def directions(source: Matrix, given: Matrix, *centers: Matrix, typical: float | None = None) -> Points:
     """Return rows minus their center, scaled to unit length; a row at the center up to rounding becomes 0.
 
     Args:
         source: [n, d].
         given: the squared lengths of the rows before they were first centred, which rounded them [n].
         centers: the center [d], as one or several vectors that are subtracted one after the other.
+        typical: the mean length of the rows that the center is the mean of; by default, of these.
     """
     rounding = unit_rounding(source.shape[1])
     size = np.sqrt(given)
-    noise = rounding * (size + size.mean())  # of the row, and of the mean that was subtracted from it
+    noise = rounding * (
+        size + (size.mean() if typical is None else typical)
+    )  # of the row, and of the mean that was subtracted from it
     unit, share, sizes = np.empty_like(source), np.empty(len(source)), np.empty(len(source))
     for rows in row_blocks(*source.shape):
         block = np.subtract(source[rows], centers[0], out=unit[rows])

@@ -13,6 +13,7 @@ from alignbench.metrics.checks import as_matrix, bounded, check_varies, in_range
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import unit_rounding
 from alignbench.metrics.kernels import GRAM_LIMIT
+from alignbench.metrics.lists import shared_neighbors
 from alignbench.metrics.nearest import (
     MANY,
     Neighbors,
@@ -90,6 +91,7 @@ def _mutual_moments(
         draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean, moments=_mutual_moments
     ),
     squares=3,
+    queried=shared_neighbors,
 )
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return the mean share of nearest neighbours that both sides have in common.

@@ -13,12 +13,15 @@ from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
 
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of an eigenvalue, as a share of the largest one
 LOST = 1e-9  # the share of a sum of singular values that rounding may change
+LEAST_LEFT = 1e-3  # of a squared norm: with less left after a subtraction, it has lost digits
 WORTH = 1.5  # columns a row from which many rows are worth rotating
 
 
@@ -67,6 +70,29 @@ def _draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.fl
     return scores
 
 
+def _deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> NDArray[np.float64] | None:
+    """Return the scores without each block from XᵀY and the squared norms; None for few rows."""
+    if len(x) <= FEW:
+        return None
+    a, b = _sides(x, y)
+    product, scores = a.T @ b, np.empty(len(blocks))
+    for number, block in enumerate(blocks):
+        count = len(a) - len(block)
+        rows, others = a[block], b[block]
+        mean, other_mean = -rows.sum(axis=0) / count, -others.sum(axis=0) / count
+        left = product - rows.T @ others - count * np.outer(mean, other_mean)
+        norms = [
+            1 - np.vdot(taken, taken) - count * middle @ middle
+            for taken, middle in ((rows, mean), (others, other_mean))
+        ]
+        if min(norms) < LEAST_LEFT:  # the block was nearly all that varies, so digits were lost
+            return None
+        score = _nuclear_by_squares(left)
+        scores[number] = (_nuclear(left) if score is None else score) / np.sqrt(norms[0] * norms[1])
+    # Sums of roots of squares may pass 1 by more than rounding, but by less than LOST.
+    return np.minimum(scores, 1.0)
+
+
 def _of_full_rank(side: Matrix) -> Matrix:
     """Return rows with the same Gram matrix and as few columns as their rank, which is below n."""
 
@@ -98,6 +124,7 @@ def _nuclear_by_squares(matrix: Matrix) -> float | None:
     invariant_to=INVARIANCES,
     min_n=3,
     null=NullModel(draw=_draw, draws=199, max_groups=500),
+    deletions=_deletions,
     streamed=lambda sample: sample.procrustes,
 )
 def procrustes_similarity(x: ArrayLike, y: ArrayLike) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, check_groups
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
+from alignbench.metrics.leaving_out import predictions_without
 from alignbench.metrics.procrustes import narrow
 from alignbench.metrics.sums import FEW, gram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -124,6 +125,56 @@ def _check_folds(groups: NDArray[np.str_]) -> None:
         )
 
 
+def _chosen(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> list[int]:
+    """Return which penalty the inner folds of each outer fold choose."""
+    return derived(("penalties", names.tobytes(), seed), (a, b), lambda: list(_choices(a, b, names, seed)))
+
+
+def _choices(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> Iterator[int]:
+    targets = narrow(b)
+    for number, (train, _) in enumerate(_splits(names, OUTER, seed, "outer fold")):
+        errors = np.zeros(len(PENALTIES))
+        inner_x, inner_y = a[train], targets[train]
+        for fit, check in _splits(names[train], INNER, seed, f"inner fold {number}"):
+            errors += _Path.fit(inner_x[fit], inner_x[check]).errors(inner_y[fit], inner_y[check])
+        yield int(np.argmin(errors))
+
+
+def _deletions(
+    x: Matrix,
+    y: Matrix,
+    blocks: Sequence[NDArray[np.intp]],
+    *,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+) -> NDArray[np.float64] | None:
+    """Return the scores without each block, with the folds and penalties of all rows; None for few rows."""
+    if len(x) <= FEW:
+        return None
+    a, b = centered_sides(x, y, 3 * OUTER)
+    names = check_groups(groups, len(a))
+    targets, best = narrow(b), _chosen(a, b, names, seed)
+    error, total = np.zeros(len(blocks)), np.zeros(len(blocks))
+    for number, (train, test) in enumerate(_splits(names, OUTER, seed, "outer fold")):
+        held_out, fitted = np.flatnonzero(test), np.flatnonzero(train)
+        inside = [np.flatnonzero(np.isin(fitted, block)) for block in blocks]
+        scaled, further = _scaled(a[train], a[test])
+        predictions = predictions_without(scaled, targets[train], further, PENALTIES[best[number]], inside)
+        for place, (block, left_out, predicted) in enumerate(zip(blocks, inside, predictions, strict=True)):
+            stay, rest = ~np.isin(held_out, block), np.delete(fitted, left_out)
+            kept = targets[held_out[stay]]
+            error[place] += np.square(kept - predicted[stay]).sum()
+            total[place] += np.square(kept - targets[rest].mean(axis=0)).sum()
+    scores: Matrix = 1 - error / total
+    return scores
+
+
+def _deletions_reverse(
+    x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]], **keywords: Any
+) -> NDArray[np.float64] | None:
+    return _deletions(y, x, blocks, **keywords)
+
+
 def _residuals(path: _Path, train: Mask, test: Mask, penalty: float) -> Matrix:
     """Return the matrix [n_test, n] that maps all targets to their residuals on the test rows."""
     smoother = path.smoother(penalty)
@@ -212,6 +263,7 @@ def _draw_reverse(
     min_n=15,
     needs=("groups", "seed"),
     null=NullModel(draw=_draw, draws=199, max_groups=500),
+    deletions=_deletions,
     grows="blocks",
 )
 def ridge_r2(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42) -> float:
@@ -240,15 +292,11 @@ def ridge_r2(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, see
     a, b = centered_sides(x, y, 3 * OUTER)
     names = check_groups(groups, len(a))
     _check_folds(names)
+    best = _chosen(a, b, names, seed)
     b = narrow(b)
     error = total = 0.0
     for number, (train, test) in enumerate(_splits(names, OUTER, seed, "outer fold")):
-        errors = np.zeros(len(PENALTIES))
-        for fit, check in _splits(names[train], INNER, seed, f"inner fold {number}"):
-            inner_x, inner_y = a[train], b[train]
-            errors += _Path.fit(inner_x[fit], inner_x[check]).errors(inner_y[fit], inner_y[check])
-        best = int(np.argmin(errors))
-        error += _error((a[train], b[train]), (a[test], b[test]), best)
+        error += _error((a[train], b[train]), (a[test], b[test]), best[number])
         total += float(np.square(b[test] - b[train].mean(axis=0)).sum())
     return bounded(1 - error / total, (-np.inf, 1), "ridge_r2")
 
@@ -262,6 +310,7 @@ def ridge_r2(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, see
     min_n=15,
     needs=("groups", "seed"),
     null=NullModel(draw=_draw_reverse, draws=199, max_groups=500),
+    deletions=_deletions_reverse,
     grows="blocks",
 )
 def ridge_r2_reverse(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42) -> float:

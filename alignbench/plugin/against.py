@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alignbench.errors import AlignbenchError, ConfigError, UnwritableError
-from alignbench.files import make_folder
+from alignbench.files import check_can_write, make_folder
 from alignbench.findings import TIMED, Findings, check_gates, compare, is_baseline, write_text
+from alignbench.findings.files import SCORES
 from alignbench.paths import exists, is_dir
 from alignbench.show import markdown_diff, terminal_diff
 from alignbench.show.text import markdown, wrap
@@ -76,13 +77,25 @@ class Against:
         try:
             earlier = Findings.read(path, place)
         except AlignbenchError as error:
-            first = not exists(path) and path.suffix == _SUFFIX
-            hint = f"; {_UPDATE} makes it a baseline of this run's scores" if first else ""
+            hint = ""
+            if path.suffix == _SUFFIX and not exists(path):
+                hint = f"; {_UPDATE} makes it a baseline of this run's scores"
+            elif path.suffix == _SUFFIX and path.name != SCORES:
+                hint = f"; delete it and write a new one with {_UPDATE}, or name another file"
             raise ConfigError(f"{_COMPARE}: {error}{hint}") from error
         if baseline is None:
             metrics = [score.metric for score in earlier.scores]
             check_gates(options.compare_fail, metrics, _FAIL, f"in {earlier.name}")
         return cls(earlier, options.compare_fail, options.compare_unlike or options.update, baseline, place)
+
+    def try_writing(self) -> None:
+        """Check that the baseline can be written, if this run is to write one.
+
+        Raises:
+            UnwritableError: there is a file where a folder is needed, or no permission to write there.
+        """
+        if self.baseline is not None:
+            check_can_write(self.baseline)
 
     @property
     def title(self) -> str:
@@ -181,7 +194,10 @@ def _checked(path: Path, place: str) -> Path:
     if path.suffix != _SUFFIX:
         raise ConfigError(f"{_UPDATE}: {place} does not end in {_SUFFIX}; {example}")
     if exists(path) and not is_baseline(path):
-        raise ConfigError(f"{_UPDATE}: {place} is no baseline and is not overwritten; {example}")
+        raise ConfigError(
+            f"{_UPDATE}: {place} holds no baseline, or a damaged one, and is not overwritten; delete it, or "
+            f"{example}"
+        )
     return path
 
 

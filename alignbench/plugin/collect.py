@@ -23,11 +23,13 @@ from alignbench.findings.toys import toy_warnings
 from alignbench.metrics import METRICS
 from alignbench.metrics.moments import CHUNK
 from alignbench.paths import exists
+from alignbench.plugin.calling import HookCalls
 from alignbench.plugin.failures import usage_errors
 from alignbench.plugin.forecast import Forecast
-from alignbench.plugin.selection import Demand, demand_of, further_of, models_of
+from alignbench.plugin.selection import Demand, demand_of, further_of, models_of, parts_of
 from alignbench.plugin.terminal import TOKENS, PendingModel, Printer, TerminalProgress, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
+from alignbench.session.bench import SessionBench
 from alignbench.session.describe import describe_run, texts_warning
 from alignbench.session.environment import shared_gpus
 from alignbench.session.keep import Keeper
@@ -82,12 +84,14 @@ class Collector:
         self.session = session
         self.folder = folder
         self.keeper = Keeper(folder)
+        self.hooks = HookCalls(config)
         self.printer = Printer(config)
         self.failures = failures
         self.scores: dict[tuple[str, ...], Score] = {}
         self.loads: list[dict[str, Any]] = []
         self.warnings: dict[str, None] = {}
         self._skipped: list[str] = []
+        self._unreadable: dict[str, str] = {}
         self.findings: Findings | None = None
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -135,7 +139,7 @@ class Collector:
                 score = Score.from_dict(value)
                 self.scores[report.nodeid, *score.key] = score
                 self.keeper.log(score)
-                self.config.hook.pytest_alignbench_score(score=score, config=self.config)
+                self.hooks.call("pytest_alignbench_score", score=score)
             elif name == "alignbench-unwritten":
                 self.keeper.note(*value)
             elif name == "alignbench-load":
@@ -160,13 +164,13 @@ class Collector:
             scores, run = flag_dead(self.scores.values()), self._describe()
             self.findings = Findings.of(scores, run, "this run", published)
             self.keeper.finish(self.findings, figures=options.figures)
-            self.config.hook.pytest_alignbench_findings(
-                findings=self.findings, config=self.config, folder=self.place
-            )
+            self.hooks.call("pytest_alignbench_findings", findings=self.findings, folder=self.place)
         if self.against is not None and not self.config.option.collectonly:
-            passed = session.exitstatus == pytest.ExitCode.OK and not self.keeper.missing
+            whole = not self.keeper.missing and not self.hooks.failed
+            passed = session.exitstatus == pytest.ExitCode.OK and whole
             statuses.append(self.against.finish(self.findings, self.place, self.printer, passed=passed))
-        if self.keeper.missing or (self.bridge is not None and self.bridge.unsaved):
+        unsaved = self.bridge is not None and self.bridge.unsaved
+        if self.keeper.missing or self.hooks.failed or unsaved:
             statuses.append(pytest.ExitCode.TESTS_FAILED)
         for status in statuses:
             if session.exitstatus == pytest.ExitCode.OK:
@@ -194,12 +198,17 @@ class Collector:
             self.printer.section("alignbench", [*skipped, *lines])
             if self.shared is not None:
                 lines = beside_lines(self.findings, self.printer.width, encoding=self.printer.encoding)
-                self.printer.section(TITLE.lower(), lines or [f"no result on this data in {self.shared}"])
+                lines = lines or [f"no result on this data in {self.shared}"]
+                for name, why in self._unreadable.items():
+                    lines += wrap(clean(f"{name} can't be read: {why}"), self.printer.width, "  ")
+                self.printer.section(TITLE.lower(), lines)
         elif self.failures.hidden:
             lines = failure_lines(self.failures.known, self.printer.width, self.printer.encoding)
             self.printer.section("alignbench: no score was recorded", lines)
         elif skipped:
             self.printer.section("alignbench: no score was recorded", skipped)
+        if self.hooks.failed:
+            self.printer.section("alignbench: errors in hooks", self.hooks.lines())
         if sentence := self.keeper.sentence():
             self.printer.section("alignbench: not written", [clean(sentence)])
         if self.against is not None and self.against.lines:
@@ -211,8 +220,9 @@ class Collector:
         """Return the published results on the data of this run; what can't be read becomes a warning."""
         if self.shared is None:
             return ()
-        found, unreadable = read_published(self.shared, self.session.dataset.digest)
-        self.warnings |= dict.fromkeys(f"published result {name}: {why}" for name, why in unreadable.items())
+        found, self._unreadable = read_published(self.shared, self.session.dataset.digest)
+        reasons = (f"published result {name}: {why}" for name, why in self._unreadable.items())
+        self.warnings |= dict.fromkeys(reasons)
         return found
 
     def _keep_samples(self) -> None:
@@ -233,6 +243,8 @@ class Collector:
         self._planned = True
         dataset = self.session.dataset
         with usage_errors():
+            for experiment, part in parts_of(demand.tests, self.session.options):
+                part.check(SessionBench(self.session, experiment.name, tuple))
             _ = self.session.store  # so that an error of the store is reported once, and not for each model
         models, problems = [], []
         for model in (
@@ -306,10 +318,11 @@ class Collector:
             embedder.count_missing(model, dataset, "patches") if patches and gives(model, "patches") else 0
         )
         mapped = name in demand.mapped and len(what_it_lacks(model)) < 2
+        apart = name in demand.apart and gives(model, "patches")
         timed = demand.timings.get(name, 0)
         embedded = further or name in (*demand.embedded.vision, *demand.embedded.text)
         to_embed = missing if embedded else None
-        if isinstance(model, Handle) and (to_embed or without_patches or timed or mapped):
+        if isinstance(model, Handle) and (to_embed or without_patches or timed or mapped or apart):
             model.examine()
         pixels = model.pixels if isinstance(model, Encoder) else None
         notes = model.notes if isinstance(model, Handle) else ()
@@ -322,6 +335,7 @@ class Collector:
             without_patches,
             timed,
             mapped=mapped,
+            apart=apart,
             notes=notes,
             size=model.size() if isinstance(model, Handle) else None,
             tokens=tokens_of(dataset) if model.info.side == "text" else TOKENS,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
-from alignbench.experiments import Cost, experiments
+from alignbench.experiments import Cost, Part, defaults_of, experiments
 from alignbench.projectors import OF_PATCHES, PROJECTORS
 from alignbench.projectors.patches import MOST_WIDTH
 from alignbench.session.selection import named_in
@@ -15,6 +16,7 @@ from alignbench.weights.sizes import ModelSize
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from alignbench.experiments import Experiment
     from alignbench.session.options import Options
 
 MEASURED_SAMPLES = 90
@@ -26,8 +28,9 @@ _MINI_VISION, _MINI_TEXT = ModelSize(3_000_000, 192), ModelSize(3_300_000, 256)
 _OF_WORK = 0.5
 _AXES_SECONDS = 1.5  # finding the axes of six trainings' patches of width 1,280 on two cores
 _AXES_WIDTH = 1280
-# The share of a VLM's step that grows with the LLM, which each step passes through.
-_OF_LLM = 0.25
+# The share of a VLM's step that grows with the LLM, which each step passes through: with 135M parameters a
+# cell took 14 minutes, with 3.3M half a minute.
+_OF_LLM = 0.67
 _START_SECONDS = 3.0  # mostly the import of torch, which each worker repeats on the same cores
 _REPORT_SECONDS = 1.0
 _FIGURES_SECONDS = 0.5  # for each file of tests
@@ -60,11 +63,13 @@ class Workload:
 
         Only embedding under other options is counted, with the first test that needs it.
         """
-        costs, seconds, embedded = _costs(), {}, set()
+        parts, seconds, embedded = _parts(), {}, set()
         for test in tests:
             function = function_of(test)
-            cost, timed = costs.get(function, (Cost(), False))
-            seconds[test] = self._timing(cost) if timed else self._computation(test, cost)
+            part = parts.get(function, Part("", compute=list))
+            cost = part.cost
+            seconds[test] = self._timing(cost) if part.timed else self._computation(test, cost)
+            seconds[test] += sum(self._others(test, *other) for other in part.computes(self.options))
             for name in named_in([test], tuple(self.embedding)) if cost.passes else ():
                 if (function, name) not in embedded:
                     embedded.add((function, name))
@@ -75,8 +80,18 @@ class Workload:
         asked = cost.seconds if cost.asked is None or not self.speed_asked else cost.asked
         return asked if self.timed else 0.0
 
+    def _others(self, test: str, experiment: Experiment, part: Part) -> float:
+        """Return the seconds of the cells of another experiment that a test computes for one encoder."""
+        own = replace(self, options=self.options.with_defaults(defaults_of(experiment.name)))
+        fixed, optional = part.values(own.options)
+        values = product(*fixed.values(), *optional.values())
+        tests = [f"{test.removesuffix(']')}-{'-'.join(map(str, some))}]" for some in values]
+        return sum(own._computation(one, part.cost) for one in tests)
+
     def _computation(self, test: str, cost: Cost) -> float:
         relative = self.samples / MEASURED_SAMPLES
+        others = [cost.other[name] for name in named_in([test], tuple(cost.other))]
+        cost = max(others, key=lambda other: other.seconds, default=cost)
         if cost.grows == "samples":
             return cost.seconds * max(1.0, relative)
         encoder, llm = (self._size(test, of) for of in ("vision", "text"))
@@ -97,17 +112,18 @@ class Workload:
 
     def _size(self, test: str, side: str) -> ModelSize:
         sizes, usual = (self.vision, _MINI_VISION) if side == "vision" else (self.text, _MINI_TEXT)
-        known = [sizes[name] for name in named_in([test], tuple(sizes))]
+        # A test that names no model of a side computes with any of them.
+        known = [sizes[name] for name in named_in([test], tuple(sizes)) or sizes]
         return ModelSize(
             max((size.parameters for size in known), default=0) or usual.parameters,
             max((size.width or 0 for size in known), default=0) or usual.width,
         )
 
 
-def _costs() -> dict[str, tuple[Cost, bool]]:
-    """Return name of a test function -> its cost, and whether the test measures time."""
+def _parts() -> dict[str, Part]:
+    """Return name of a test function -> the part that it computes."""
     return {
-        test: (part.cost, part.timed)
+        test: part
         for experiment in experiments()
         for part in experiment.parts
         for test in experiment.tests(part)

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 SESSION = pytest.StashKey[Session]()
 FOLDER = pytest.StashKey[RunFolder]()
+AGAINST = pytest.StashKey[Against | None]()
 # The entry point adds the options; this does so if entry points are switched off.
 pytest_plugins = ["alignbench.plugin"]
 
@@ -82,7 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
         against = Against.from_options(session.options, config.invocation_params.dir)
         shared = shared_folder(session.options.against, config.invocation_params.dir)
     folder = RunFolder.named(output_dir, session.options.run_name or _run_name(config))
-    config.stash[FOLDER] = folder
+    config.stash[FOLDER], config.stash[AGAINST] = folder, against
     collector = Collector(config, session, folder, failures, bridge, against, shared)
     config.pluginmanager.register(collector, "alignbench-collector")
     if session.options.annotations and on_github():
@@ -95,13 +96,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     if config.option.collectonly or hasattr(config, "workerinput"):
         return
-    folder = config.stash[FOLDER]
+    folder, against = config.stash[FOLDER], config.stash[AGAINST]
     try:
         folder.claim()
     except UnwritableError as error:
         raise pytest.UsageError(
             f"the report folder {clean(str(error))}; name another with --align-output-dir"
         ) from error
+    try:
+        if against is not None:
+            against.try_writing()
+    except UnwritableError as error:
+        raise pytest.UsageError(f"--align-update: {clean(str(error))}; name another file") from error
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,4 @@
-"""GitHub Actions: failures and regressions as annotations, and the summary of the run in that of the step."""
+"""GitHub Actions: what failed or regressed as annotations, and the run's summary in that of the step."""
 
 from __future__ import annotations
 
@@ -68,6 +68,8 @@ class GitHub:
         place = "" if self.against is None else self.against.place
         for line in commands(failed, regressions, self._places, place):
             terminalreporter.write_line(line)
+        for said in self.collector.hooks.errors():
+            terminalreporter.write_line(command(said, "a hook raised an error", None))
         if self.collector.findings is not None and (why := self._summarise()):
             terminalreporter.write_line(f"alignbench: {clean(why)}")
 

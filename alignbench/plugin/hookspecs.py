@@ -1,5 +1,6 @@
 """The hooks that a conftest.py or another plugin can implement to follow a run.
 
+An error in one is told at the end of the run, which then has exit status 1; it changes nothing else.
 None is `firstresult`: every implementation sees every score. None is `historic`: when the first score is
 recorded, all plugins are registered, and a conftest.py that pytest finds later is called for later scores.
 """

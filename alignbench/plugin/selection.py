@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from alignbench.experiments.base import Choices, Part, Use
+    from alignbench.experiments.base import Choices, Experiment, Part, Use
 
 FIXTURES = "alignbench.plugin.fixtures"
 TIMED = ("timed_encoder", "timed_llm")
@@ -110,6 +110,22 @@ def parameters_of(item: pytest.Item) -> Mapping[str, Any]:
     return parameters
 
 
+def parts_of(tests: Iterable[str], options: Choices) -> list[tuple[Experiment, Part]]:
+    """Return the parts of experiments that tests run.
+
+    Args:
+        tests: the ids of the tests, because an xdist controller has nothing else.
+        options: the options of the run.
+    """
+    functions = set(map(function_of, tests))
+    return [
+        (one, part)
+        for one in experiments()
+        for part in one.parts
+        if functions & set(one.tests(part)) and part.when(options)
+    ]
+
+
 def further_of(tests: Iterable[str], options: Choices) -> tuple[str, ...]:
     """Return the specs of the encoders that tests run beside the selected ones.
 
@@ -117,11 +133,8 @@ def further_of(tests: Iterable[str], options: Choices) -> tuple[str, ...]:
         tests: the ids of the tests, because an xdist controller has nothing else.
         options: the options of the run.
     """
-    functions = set(map(function_of, tests))
-    parts = (part for one in experiments() for part in one.parts if functions & set(one.tests(part)))
-    return tuple(
-        dict.fromkeys(spec for part in parts if part.when(options) for spec in part.further(options))
-    )
+    parts = [part for _, part in parts_of(tests, options)]
+    return tuple(dict.fromkeys(spec for part in parts for spec in part.further(options)))
 
 
 def is_timed(item: pytest.Item) -> bool:
@@ -138,6 +151,7 @@ class Demand:
         needed: all models that they use.
         embedded: the models whose embeddings they use.
         mapped: the names of the encoders whose attention maps they draw.
+        apart: the names of the encoders that embed images which are not the run's.
         timings: name of a model -> the number of tests that time it.
     """
 
@@ -145,6 +159,7 @@ class Demand:
     needed: ModelNames
     embedded: ModelNames
     mapped: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
     timings: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -158,6 +173,7 @@ def demand_of(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequenc
     """
     items = [item for item in items if not item.get_closest_marker("skip")]
     mapped: list[pytest.Item] = []
+    apart: list[pytest.Item] = []
     embedded: list[pytest.Item] = []
     timings: Counter[str] = Counter()
     for item in items:
@@ -165,11 +181,14 @@ def demand_of(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequenc
             fixtures = set(TIMED) & set(getattr(item, "fixturenames", ()))
             timings.update(str(parameters_of(item).get(name.removeprefix("timed_"))) for name in fixtures)
         else:
-            (mapped if "maps" in uses_of(item) else embedded).append(item)
+            uses = uses_of(item)
+            kind = mapped if "maps" in uses else apart if "own images" in uses else embedded
+            kind.append(item)
     return Demand(
         [item.nodeid for item in items],
         needed_by_items(items, vision, text),
         needed_by_items(embedded, vision, text),
         frozenset(needed_by_items(mapped, vision, text).vision),
+        frozenset(needed_by_items(apart, vision, text).vision),
         timings,
     )

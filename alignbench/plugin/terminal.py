@@ -53,6 +53,7 @@ class PendingModel:
         timed: the number of tests that time it; for these it is loaded even if everything is embedded.
         arrays: the description of the arrays that stand in the place of a model; "" for a model.
         mapped: whether its attention maps are drawn, for which it is loaded, too.
+        apart: whether it embeds images that are not the run's, for which it is loaded unless they are cached.
         notes: what readers of its scores have to know.
         size: its size; None if it is unknown.
         tokens: about how many tokens a sample becomes.
@@ -68,6 +69,7 @@ class PendingModel:
     timed: int = 0
     arrays: str = ""
     mapped: bool = False
+    apart: bool = False
     notes: tuple[str, ...] = ()
     size: ModelSize | None = None
     tokens: int = TOKENS
@@ -109,6 +111,8 @@ class PendingModel:
             work.append("loaded to be timed")
         if self.mapped:
             work.append("loaded for attention maps")
+        if self.apart:
+            work.append("pairs of images to match")
         if not self.loads:
             work.append("not loaded")
         return ", ".join(work)
@@ -116,7 +120,7 @@ class PendingModel:
     @property
     def loads(self) -> bool:
         """Whether its weights are loaded."""
-        return bool(self.passes or self.timed or self.mapped)
+        return bool(self.passes or self.timed or self.mapped or self.apart)
 
     @property
     def place(self) -> str:
@@ -182,7 +186,7 @@ def model_seconds(model: PendingModel, device: str) -> float:
     """Return about how many seconds it takes to download a model, to load it and to embed; 0 for arrays."""
     if model.arrays:
         return 0.0
-    loads = bool(model.passes) + bool(model.timed) + model.mapped
+    loads = bool(model.passes) + bool(model.timed) + model.mapped + model.apart
     seconds = model.located.download / _DOWNLOAD_BYTES_PER_SECOND
     seconds += loads * model.bytes / _READ_BYTES_PER_SECOND
     if loads and any(map(is_gguf, model.located.weights)) and not is_converted(model.located):

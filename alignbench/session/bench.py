@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
+from alignbench.encoders import Encoder
 from alignbench.experiments import defaults_of
 from alignbench.experiments.base import NotApplicableError
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from alignbench.datasets import Dataset
-    from alignbench.encoders import Encoder
     from alignbench.experiments.attention.scores import Subject
     from alignbench.hidden import Layers, Patches
     from alignbench.llms.base import CausalLM
@@ -52,6 +52,10 @@ class SessionBench:
     def is_given(self, name: str) -> bool:
         """Whether the user set the option."""
         return self.session.options.is_given(name)
+
+    def spelled(self, name: str) -> str:
+        """Return an option's name as the user writes it."""
+        return self.session.options.spelled(name)
 
     @property
     def dataset(self) -> Dataset:
@@ -93,6 +97,10 @@ class SessionBench:
         """Return a model's embeddings of these samples."""
         return self.session.embedded(model, rows)
 
+    def missing(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> int:
+        """Return how many of a model's embeddings of these samples would have to be computed."""
+        return self.session.embedder.count_missing(model, self.session.dataset.of_rows(rows))
+
     def filed_under(self, experiment: str) -> SessionBench:
         """Return the bench of another experiment."""
         return replace(self, experiment=experiment)
@@ -111,13 +119,15 @@ class SessionBench:
         if isinstance(encoder, ModelInfo):
             label = encoder.label
             encoder = next(known for known in self.session.encoders.values() if known.info.label == label)
-        has_patches: bool = gives_patches(encoder)
-        if not has_patches:
-            why = getattr(encoder, "no_patches", "")
-            raise NotApplicableError(
-                f"{encoder.info.label} gives no patch embeddings{f': {why}' if why else ''}"
-            )
+        _check_patches(encoder)
         return self.session.patches(encoder, most)
+
+    def patches_of(self, encoder: Encoder | Custom, images: Dataset) -> Patches:
+        """Return an encoder's patch embeddings of other images, squashed to its input and not cropped."""
+        _check_patches(encoder)
+        self.session.release()  # so that one model is in memory at a time
+        whole = encoder.varied(fit="squash") if isinstance(encoder, Encoder) else encoder
+        return self.session.embedder.patches(whole, images)
 
     def layers(self, model: Encoder | LLM | Custom) -> Layers:
         """Return the pooled hidden layers of a model."""
@@ -138,3 +148,10 @@ class SessionBench:
                 f"{llm.info.label} gives embeddings only: a VLM needs an LLM's weights, with its head"
             )
         return lambda: self.session.head(llm)
+
+
+def _check_patches(encoder: Encoder | Custom) -> None:
+    has_patches: bool = gives_patches(encoder)
+    if not has_patches:
+        why = getattr(encoder, "no_patches", "")
+        raise NotApplicableError(f"{encoder.info.label} gives no patch embeddings{f': {why}' if why else ''}")

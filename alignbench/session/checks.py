@@ -113,6 +113,17 @@ def table_of_encoders(path: Path, name: str) -> Path | str:
     return path
 
 
+def keypoint_folder(path: Path, name: str) -> Path:
+    """Return the folder if it has pairs of images with keypoints."""
+    from alignbench.datasets.spair import split_folder
+
+    try:
+        split_folder(path)
+    except AlignbenchError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    return path
+
+
 def image_files(texts: Names, name: str) -> tuple[Path, ...]:
     """Return the paths of images if all of the files exist."""
     from alignbench.paths import is_file, user_path

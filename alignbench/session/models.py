@@ -37,8 +37,10 @@ def resolve_models(options: Options) -> tuple[dict[str, Encoder | Custom], dict[
 
     of_texts = {"layer": options.llm_layer, "quantization": options.quantize, **_common(options)}
 
+    option = options.spelled("encoders")
+
     def resolve_llm(spec: str) -> LLM | Custom:
-        with _side_told(spec, "an encoder", "--encoders", [*encoders.ENCODERS, *options.config.encoders]):
+        with _side_told(spec, "an encoder", option, [*encoders.ENCODERS, *options.config.encoders]):
             return llms.resolve(spec, sources=options.config.llms, **of_texts)
 
     vision = _by_name(resolve_encoder(spec, options) for spec in options.encoders)
@@ -57,7 +59,7 @@ def resolve_encoder(spec: str, options: Options) -> Encoder | Custom:
     from alignbench import encoders, llms
 
     of_images = {"pooling": options.pooling, "layer": options.layer, "fit": options.fit, **_common(options)}
-    with _side_told(spec, "an LLM", "--llms", [*llms.LLMS, *options.config.llms]):
+    with _side_told(spec, "an LLM", options.spelled("llms"), [*llms.LLMS, *options.config.llms]):
         return encoders.resolve(spec, sources=options.config.encoders, **of_images)
 
 
@@ -73,7 +75,7 @@ def _side_told(spec: str, noun: str, option: str, names: Collection[str]) -> Ite
     Args:
         spec: the spec that the body resolves.
         noun: what a model of the other side is.
-        option: the option that takes such models.
+        option: the option that takes such models, as the user writes it.
         names: their names.
 
     Raises:

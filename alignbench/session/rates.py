@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2  # another one with other packaged costs, which earlier rates are relative to
 # Seconds of one step on the machine that the packaged costs were measured on, while nothing else ran there.
 _STEP_SECONDS = 2.9e-4
 _LONGEST = 0.06  # seconds for which steps are timed: several turns of the system's scheduler

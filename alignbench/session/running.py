@@ -119,6 +119,8 @@ class _Runner:
         session.patched = frozenset(session.encoders) if self._uses("patches") else frozenset()
         session.layered = self._uses("layers")
         self.steps.expect(len(self.cells))
+        for cell in {(cell.experiment, cell.part.name): cell for cell in self.cells}.values():
+            cell.part.check(self._bench(cell))
         try:
             for cell in self.cells:
                 self.steps.step(cell.title)
@@ -144,7 +146,7 @@ class _Runner:
         if lacking := self.session.lacks(name for names in cell.models for name in names):
             self.skipped[cell.title] = lacking
             return
-        bench = SessionBench(self.session, cell.experiment, self._dims)
+        bench = self._bench(cell)
         units = [
             _unit(self.session, unit, names)
             for unit, names in zip(cell.part.of, cell.models, strict=True)
@@ -166,6 +168,9 @@ class _Runner:
         for score in computed.scores:
             flagged = score.flagged(*self.session.flags_of(score))
             self.scores.append(replace(flagged, artifact=score.artifact or artifact))
+
+    def _bench(self, cell: Cell) -> SessionBench:
+        return SessionBench(self.session, cell.experiment, self._dims)
 
     @cached_property
     def _clock(self) -> Clock:

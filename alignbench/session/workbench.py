@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -250,8 +249,7 @@ class Workbench:
 
     def embedded(self, model: Encoder | LLM | Custom, rows: Sequence[int]) -> Embeddings:
         """Return a model's embeddings of the samples at these places of the data; no others are embedded."""
-        some = replace(self.dataset, samples=tuple(self.dataset.samples[row] for row in rows))
-        info = model.info
+        some, info = self.dataset.of_rows(rows), model.info
         with self._attempts.attempt("vectors", info.side, info.label, model=info.label):
             self.release()  # so that one model is in memory at a time
             if info.side == "text":

@@ -62,10 +62,10 @@ def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: 
         lines += [_answer(ranking, labels), ""]
     for found in (races := race_tables(scores)):
         lines += [f"**For {labels[found.llm]}:** {markdown(found.statement)}", ""]
-    for sentence in scaling_sentences(scores, labels.__getitem__, markdown):
+    for sentence in (sizes := scaling_sentences(scores, labels.__getitem__, markdown)):
         lines += [sentence, ""]
     lines += [f"{code(REPORT)} beside this file has the figures, every score and what it means.", ""]
-    if not findings.rankings and not races:
+    if not findings.rankings and not races and not sizes:
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
     lines += failure_markdown(failures)
     for ranking in findings.rankings:

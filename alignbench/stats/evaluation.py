@@ -168,9 +168,9 @@ def _deletions(case: Case, n: int) -> tuple[tuple[float, ...], list[str]]:
     blocks = deletion_blocks(case.groups, metric.interval or "", case.seed)
     rows = np.arange(len(case.x))
     try:
-        if metric.deletions is not None:
-            values = metric.deletions(case.x, case.y, blocks, **case.settings)
-        else:
+        given = metric.deletions
+        values = None if given is None else given(case.x, case.y, blocks, **case.keywords())
+        if values is None:
             values = np.asarray([case.take(np.delete(rows, block)).score() for block in blocks])
     except DegenerateError:
         return (), ["no_interval"]

@@ -64,6 +64,24 @@ def _stream(case: Case, model: NullModel | None) -> str:
     return case.metric.name if shared is None else shared
 
 
+def _strata(case: Case, model: NullModel | None) -> Indices | None:
+    """Return the part of each row that re-pairing keeps it in; None if rows may go anywhere."""
+    if model is None or len(case.x) <= DRAWN_UP_TO:
+        return None
+    return model.strata(len(case.x), **case.keywords())
+
+
+def _permutations(
+    case: Case, model: NullModel | None, number: int, rng: np.random.Generator, codes: Indices | None = None
+) -> Indices:
+    """Return so many permutations of the rows, within strata, and within the classes if codes are given."""
+    n, strata = len(case.x), _strata(case, model)
+    if strata is not None:
+        parts = strata if codes is None else strata * (int(codes.max()) + 1) + codes
+        codes = np.unique(parts, return_inverse=True)[1]
+    return draw_permutations(n, number, rng) if codes is None else draw_within(codes, number, rng)
+
+
 def _draws(model: NullModel | None) -> int:
     return DRAWS if model is None else model.draws
 
@@ -73,7 +91,8 @@ def _subset(case: Case, model: NullModel | None, value: float) -> Iterator[tuple
     """Return the groups that are permuted, with their value, and what they are in words."""
     n = len(case.x)
     if model is None or model.max_groups is None or n <= model.max_groups:
-        yield case, value, "permutation of groups"
+        kind = "permutation of groups"
+        yield case, value, kind if _strata(case, model) is None else f"{kind} within strata"
         return
     chosen = rng_for(case.seed, "subset of groups").permutation(n)[: model.max_groups]
     some = case.take(np.sort(chosen))
@@ -83,7 +102,7 @@ def _subset(case: Case, model: NullModel | None, value: float) -> Iterator[tuple
 
 def _drawn_null(case: Case, model: NullModel | None, value: float, kind: str, draws: int) -> Null:
     rng = rng_for(case.seed, "permutation", _stream(case, model))
-    drawn = case.drawn(draw_permutations(len(case.x), draws, rng)) if draws else np.empty(0)
+    drawn = case.drawn(_permutations(case, model, draws, rng)) if draws else np.empty(0)
     mean, std = _mean(drawn), _std(drawn)
     if model is not None and not model.test:
         return Null("shuffled pairs", mean=mean, std=std, draws=len(drawn))
@@ -125,7 +144,7 @@ def _within(
     if codes is None:
         return None, None
     rng = rng_for(case.seed, "permutation within classes", _stream(case, model))
-    drawn = case.drawn(draw_within(codes, draws, rng)) if draws else np.empty(0)
+    drawn = case.drawn(_permutations(case, model, draws, rng, codes)) if draws else np.empty(0)
     return _within_mean(case, model, codes, _mean(drawn)), _p(case, value, drawn) if draws else None
 
 
@@ -192,15 +211,13 @@ def _closed(case: Case, model: NullModel | None, value: float, codes: Indices | 
 
 def _sequential(case: Case, value: float, kind: str, model: NullModel | None, *, within: bool) -> Null:
     """Return the null from draws that stop as soon as p is known well enough."""
-    metric, n = case.metric, len(case.x)
+    metric = case.metric
     codes = case.codes() if within else None
     purpose = "permutation within classes" if within else "permutation"
     rng = rng_for(case.seed, purpose, _stream(case, model))
 
     def draw(number: int) -> NDArray[np.float64]:
-        if codes is None:
-            return case.drawn(draw_permutations(n, number, rng))
-        return case.drawn(draw_within(codes, number, rng))
+        return case.drawn(_permutations(case, model, number, rng, codes))
 
     p, draws, drawn = sequential_p(
         value, draw, _draws(model), higher_is_better=metric.higher_is_better, bounds=metric.bounds

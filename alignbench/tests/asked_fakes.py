@@ -1,4 +1,4 @@
-"""Made-up scores of experiments that a run has only if asked for: predictors, scaling, choose."""
+"""Made-up scores of experiments that a run has only if asked for: predictors, scaling, choose, matches."""
 
 from __future__ import annotations
 
@@ -22,13 +22,30 @@ SIZES = (30, 60, 90)
 
 
 def asked_scores(make: Callable[..., Score], encoders: Sequence[str], llms: Sequence[str]) -> list[Score]:
-    """Return the scores of the three experiments, made by `make_score`."""
-    scores = []
+    """Return the scores of these experiments, made by `make_score`."""
+    scores = _matched(make, encoders)
     for llm in llms:
         scores += _proposed(make, encoders, llm)
         scores += _scaled(make, encoders, llm)
         scores += _raced(make, encoders, llm)
     return scores
+
+
+def _matched(make: Callable[..., Score], encoders: Sequence[str]) -> list[Score]:
+    null = Null("targets of other pairs", 0.02, 0.005, p=0.001)
+    about: dict[str, Any] = {"experiment": "correspondence", "chance": 0.01, "null": null}
+    scores = [make("c_score", 0.5 - 0.1 * i, name, None, **about) for i, name in enumerate(encoders)]
+    return [replace(score, params={**score.params, "ceiling": 0.8}) for score in scores]
+
+
+def matches(encoders: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what each encoder finds in two pairs of images: the first of three points only."""
+    rng = np.random.default_rng(5)
+    points = rng.uniform(0.1, 0.9, size=(6, 2))
+    about = {"pair": np.repeat([0, 1], 3), "source": points, "truth": points[::-1], "right": np.eye(6)[0]}
+    images = rng.integers(0, 256, size=(2, 2, 24, 24, 3), dtype=np.uint8)
+    found = np.clip(points[::-1] + 0.2 * (1 - np.eye(6)[0])[:, None], 0, 1)
+    return [{"encoder": np.array(name), "images": images, "found": found, **about} for name in encoders]
 
 
 def _proposed(make: Callable[..., Score], encoders: Sequence[str], llm: str) -> list[Score]:

@@ -12,7 +12,7 @@ import numpy as np
 from alignbench.findings import Findings
 from alignbench.plots import Artifacts, CoralArrays, FigureInputs, SimilarityArrays
 from alignbench.session.result import Result
-from alignbench.tests.asked_fakes import asked_scores
+from alignbench.tests.asked_fakes import asked_scores, matches
 from alignbench.tests.attention_fakes import make_attention, make_pairs, make_varied
 from alignbench.tests.compare_fakes import compare_scores, loss_curves
 from alignbench.tests.speed_fakes import make_speed_scores
@@ -344,6 +344,7 @@ def _made_inputs(encoders: tuple[str, ...], llms: tuple[str, ...], k: int) -> Fi
         **make_spaces(encoders, llms),
         "vlm": trained,
         "attention": maps,
+        "matches": matches(encoders),
         **make_pairs(encoders, llms),
     }
     return Findings.of(scores, make_run(encoders, llms)).figure_inputs(

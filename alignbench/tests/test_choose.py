@@ -114,7 +114,8 @@ def test_only_the_rows_of_a_look_are_embedded_and_only_by_those_in_the_race(
     assert any(len(watched.rows_of(name)) < len(looks) for name in STRENGTH)
     used = sum(len(rows) for name in STRENGTH for rows in watched.rows_of(name))
     assert found.used == used / (len(STRENGTH) * ROWS)
-    assert f"It embedded {used:,} images of the {4 * ROWS:,}" in found.statement
+    took = f"It took {used:,} of the {4 * ROWS:,} embeddings of all encoders on all samples"
+    assert f"{took} ({found.used:.0%}): {used:,} from arrays." in found.statement
 
 
 def test_groups_stay_whole_and_types_are_in_equal_parts(files: Path) -> None:
@@ -240,14 +241,14 @@ def test_the_call_of_python_returns_the_outcome(files: Path) -> None:
     assert str(choice) == choice.statement
     assert choice.looks[-1].dropped == ("noise",)
     assert 0 < choice.used < 1
-    with pytest.raises(AlignbenchError, match="a budget of 3: the first look alone embeds"):
+    with pytest.raises(AlignbenchError, match=r"^budget: the first look alone takes 40 images"):
         ab.choose(encoders, f"text=npy:{files}/text.npy", device="cpu", budget=3)
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"names": ["good"]}, "a race takes at least two encoders, got good: name more with --encoders"),
+        ({"names": ["good"]}, "encoders: a race takes at least two, got good; name another one"),
         ({"metric": "nothing"}, "metric: unknown value 'nothing'"),
         ({"metric": "ncoral"}, "metric: 'ncoral' can't decide a race"),
         ({"metric": "knn_accuracy"}, "metric: 'knn_accuracy' can't decide a race"),
@@ -257,7 +258,7 @@ def test_the_call_of_python_returns_the_outcome(files: Path) -> None:
         ({"budget": "soon"}, "budget: expected a time such as 90s, 30m or 2h"),
         (
             {"budget": "10"},
-            r"a budget of 10: the first look alone embeds 80 images \(4 encoders on 20 groups\)",
+            r"budget: the first look alone takes 80 images \(4 encoders on 20 groups\), got 10; allow",
         ),
         ({"margin": -1}, "margin: expected a number from 0 on, got -1"),
         ({"margin": float("nan")}, "margin: expected a number from 0 on, got nan"),
@@ -273,8 +274,12 @@ def test_wrong_input_is_one_line(files: Path, options: dict[str, Any], says: str
 
 
 def test_too_few_samples_are_refused(files: Path) -> None:
-    with pytest.raises(AlignbenchError, match="at least 20 groups of samples, got 10; use more samples"):
-        session(files, n_samples=10).run("choose")
+    few = session(files, n_samples=10)
+    with pytest.raises(
+        AlignbenchError, match=r"^n_samples: a race takes at least 20 groups of samples, got 10; take more"
+    ):
+        few.run("choose")
+    assert few.seen == []
 
 
 @pytest.mark.parametrize(
@@ -319,6 +324,7 @@ def test_a_race_that_was_broken_off_goes_on_with_what_it_embedded(tmp_path: Path
     first, broken = raced(budget="100")
     assert broken.race.ending == "budget"
     assert missing(first) == dict.fromkeys(ENCODERS, 90)
+    assert "90 of the 360 embeddings of all encoders on all samples (25%): 90 computed." in broken.statement
     again, found = raced()
     last = {name: look.groups for name, look in found.last_look.items()}
     assert last["random-vit"] < last["mini-clip"]
@@ -326,6 +332,9 @@ def test_a_race_that_was_broken_off_goes_on_with_what_it_embedded(tmp_path: Path
     assert again.take_loads()
     third, same = raced()
     assert third.take_loads() == []
+    used = sum(last.values())
+    assert f"({found.used:.0%}): {used - 90} computed and 90 from the cache." in found.statement
+    assert f"({found.used:.0%}): {used} from the cache." in same.statement
     assert same.race == found.race
 
 
@@ -343,3 +352,6 @@ def test_a_run_of_pytest_tells_the_race(pytester: pytest.Pytester, files: Path) 
     run(pytester, *models).assert_outcomes(deselected=1)
     refused = run(pytester, "-m", "choose", *models, "--align-margin=-1")
     refused.stderr.fnmatch_lines(["ERROR: --align-margin: expected a number from 0 on, got -1.0"])
+    alone = run(pytester, "-m", "choose", f"--encoders=good=npy:{files}/good.npy", *models[1:], "-n", "1")
+    assert alone.ret == 4
+    alone.stderr.fnmatch_lines(["ERROR: --encoders: a race takes at least two, got good; name another one"])

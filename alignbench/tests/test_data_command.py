@@ -120,6 +120,7 @@ def test_the_options_of_data_apply(said: Said, tmp_path: Path) -> None:
         (("--sheet", "nowhere/sheet.png"), "--sheet: there is no folder nowhere"),
         (("--type-from", "column:kind"), "unknown column 'kind'"),
         (("--to", ".."), "is there and not an empty folder"),
+        (("--to", "../set/captions.csv/deep/new"), "captions.csv can't be written: there is a file where a"),
     ],
 )
 def test_errors_are_one_line(said: Said, tmp_path: Path, given: tuple[str, ...], expected: str) -> None:

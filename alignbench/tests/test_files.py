@@ -14,6 +14,7 @@ from alignbench.files import (
     UnfitFileError,
     append_line,
     append_record,
+    check_can_write,
     claim_folder,
     make_folder,
     read_records,
@@ -82,6 +83,16 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, name: str) -> 
             make(tmp_path / name / "run")
         assert "\n" not in str(error.value)
         assert "file where a folder" in str(error.value) or "too long" in str(error.value)
+
+
+def test_what_can_be_written_is_known_before_and_nothing_stays_behind(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    check_can_write(tmp_path / "a" / "b" / "new.json")
+    check_can_write(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    for below in ("file/new.json", "file/a/new.json"):
+        with pytest.raises(UnwritableError, match="file can't be written: there is a file where a folder is"):
+            check_can_write(tmp_path / below)
 
 
 def test_records_of_many_writers_do_not_mix(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Imports only go down, and the floors that a collection touches stay free of the heavy libraries."""
+"""Imports only go down, no floor of a collection imports a heavy library, and models have types."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from alignbench.workshop.house import sources
 from alignbench.workshop.house.imports import Module, circles, floors, imported, modules, packages_of
 
 CLONE = Path(__file__).resolve().parents[2]
@@ -51,6 +52,11 @@ def test_every_room_has_a_floor_and_every_floor_its_rooms(known: dict[str, Modul
 def test_no_modules_import_each_other_in_a_circle(known: dict[str, Module]) -> None:
     graph = {name: imported(module, known) for name, module in known.items()}
     assert circles(graph) == []
+
+
+def test_models_tokenizers_and_processors_have_types_and_files_are_short(known: dict[str, Module]) -> None:
+    assert sources.untyped_models(known) == []
+    assert sources.long_files(known) == []
 
 
 @pytest.mark.slow

@@ -38,6 +38,11 @@ ENCODERS.remove("toy-b")
 ENCODERS.add("toy-b", Worse("toy-b"))
 """
 
+BROKEN = """
+def pytest_alignbench_findings(findings):
+    raise ValueError("5% off")
+"""
+
 
 @pytest.fixture
 def step(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -65,11 +70,13 @@ def test_a_failing_and_regressing_run_is_annotated_once_with_its_places(
         made = run(project, *quiet, "--align-update", "-k", "some")
     assert (made.ret, errors(made)) == (0, [])
     made.stdout.fnmatch_lines(["alignbench: the summary of the step lacks that of the run (*"])
-    project.makeconftest(CONFTEST + WORSE)
+    project.makeconftest(CONFTEST + WORSE + BROKEN)
     worse = (*quiet, "--align-compare-fail=linear_cka:0.01", "--align-compare-unlike", "-n", "2")
     assert errors(run(project, *worse, "--align-no-annotations")) == []
     assert step.read_text(encoding="utf-8") == "# Before"
-    failed, regressed = errors(run(project, *worse))
+    failed, regressed, broken = errors(run(project, *worse))
+    assert broken.startswith("::error title=a hook raised an error::conftest.py:")
+    assert broken.endswith(": pytest_alignbench_findings raised ValueError: 5%25 off")
     assert failed.startswith(
         "::error file=tests/test_it.py,line=10,title=3 tests failed::ValueError: 50%25 off"
     )

@@ -291,6 +291,9 @@ def test_the_figure_has_a_panel_a_pair_and_metric_with_the_best_framed() -> None
     for ax in panels:
         frame = ax.patches[0]
         assert (frame.get_x(), frame.get_y()) == (0.5, 1.5)
+    assert [ax.images[0].get_clim()[0] for ax in panels] == pytest.approx([0, 9 / 29])
+    assert all(ax.images[0].get_clim()[1] == np.nanmax(ax.images[0].get_array()) for ax in panels)
+    assert "Huh" not in figure._supxlabel.get_text()
     dots = panels[0].lines[0]
     assert len(dots.get_xdata()) == (arrays["debiased_cka"] <= arrays["debiased_cka_limit"]).sum()
     assert FIGURES.get("layer_grid")(FigureInputs()) is None

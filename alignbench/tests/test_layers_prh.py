@@ -13,7 +13,7 @@ from alignbench.errors import ConfigError
 from alignbench.experiments.layers.grid import BEST, layer_scores, prh_pooling, prh_side
 from alignbench.experiments.scoring import Settings
 from alignbench.hidden import Layers
-from alignbench.metrics.layers import PRH_K, clipped
+from alignbench.metrics.layers import KERNELS, PRH, PRH_K, chance_level, clipped, layer_kernels
 from alignbench.session.session import Session
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, drawings
 
@@ -74,8 +74,13 @@ def test_a_run_with_built_in_models_is_what_the_authors_code_gives() -> None:
         assert (score.params["encoder_layer"], score.params["llm_layer"]) == (row + 1, column)
         assert score.params["layer_pooling"] == pooling
         assert (score.metric, score.params["protocol"], score.params["k"]) == ("prh_mutual_knn", "prh", 10)
-    drawn = result.figure("layer_grid")
-    assert [ax.get_ylabel() for ax in drawn.axes if ax.get_ylabel()] == ["encoder layer", "prh_mutual_knn"]
+    drawn: Any = result.figure("layer_grid")
+    labels = [ax.get_ylabel() for ax in drawn.axes if ax.get_ylabel()]
+    assert labels == ["encoder layer", "prh_mutual_knn\n(from chance, 0.714, on)"]  # 10 of 14 others
+    said = " ".join(drawn._supxlabel.get_text().split())
+    assert said.startswith(
+        "Drawn: the share of 10 nearest neighbours by cosine that two layers have in common"
+    )
 
 
 def given(values: NDArray[np.float32], first: int = 0, poolings: tuple[str, ...] = ("mean",)) -> Layers:
@@ -104,6 +109,17 @@ def scored(x: Layers, y: Layers, n: int = 30) -> list[Any]:
         "prh",
     )
     return found
+
+
+@pytest.mark.parametrize("name", [*KERNELS, *PRH])
+def test_the_chance_level_is_the_mean_over_re_pairings(name: str) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (layer_kernels(rng.standard_normal((14, 1, 3)), name)[0] for _ in range(2))
+    a += b / 2  # the mean over re-pairings is the same, however alike the two sides are
+    shuffles = (rng.permutation(14) for _ in range(4000))
+    drawn = [float((a * b[np.ix_(p, p)]).sum()) / 1.5 for p in shuffles]
+    error = 5 * np.std(drawn) / np.sqrt(len(drawn))
+    assert np.mean(drawn) == pytest.approx(chance_level(name, 14), abs=error)
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -221,3 +221,18 @@ def test_calibrated_cka_does_not_exist_where_every_pairing_scores_one() -> None:
 def test_debiased_cka_does_not_exist_for_points_that_are_all_equally_far() -> None:
     with pytest.raises(DegenerateError, match="x's distances are all equal"):
         debiased_cka(np.eye(5), np.random.default_rng(0).normal(size=(5, 2)))
+
+
+@pytest.mark.parametrize("width", [4, 60, 600])
+def test_calibrated_cka_is_low_where_effective_dimensions_differ(width: int) -> None:
+    """Its denominator is never below that of the debiased form (AM-GM); docs/metrics.md says what follows."""
+    x, y = sides(60, width, 4, shared=1.0)
+    a, b = ((side - side.mean(0)) @ (side - side.mean(0)).T for side in (x, y))
+    t, u = (np.trace(gram) / np.sqrt(len(gram) - 1) for gram in (a, b))
+    above = (a * b).sum() - t * u
+    alike = above / np.sqrt(((a * a).sum() - t * t) * ((b * b).sum() - u * u))
+    assert calibrated_cka(x, y) == pytest.approx(above / (np.sqrt((a * a).sum() * (b * b).sum()) - t * u))
+    assert debiased_cka(x, y) == pytest.approx(alike, abs=0.03)
+    assert 0 < calibrated_cka(x, y) <= alike
+    ratio = calibrated_cka(x, y) / alike
+    assert ratio > 0.99 if width == 4 else ratio < (0.9 if width == 60 else 0.6)

@@ -313,3 +313,15 @@ def test_scores_that_something_long_needs_are_in_a_run_without_it(project: pytes
     asked = collected("-m", "scaling")
     asked.fnmatch_lines_random([f"*{calibrated}", "*test_scaling.py::test_scaling*"])
     asked.no_fnmatch_line("*rsa*")
+
+
+def test_registered_objects_are_hashable(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        def test_it(pytestconfig):
+            plugins = dict(pytestconfig.pluginmanager.list_name_plugin())
+            assert "alignbench-bridge" in plugins
+            {plugin for plugin in plugins.values()}  # pytest 9.0 keeps them in a set
+        """
+    )
+    run(project).assert_outcomes(passed=1)

@@ -68,6 +68,51 @@ def test_less_training_takes_less_time(test: str, less: str, usual: int) -> None
     assert shorter == pytest.approx((all_of_it - rest) * 2 / usual)
 
 
+def test_a_metric_that_takes_longer_than_others_has_seconds_of_its_own() -> None:
+    def seconds(metric: str, samples: int = 90) -> float:
+        test = f"benchmarks/test_predictors.py::test_predictors[{metric}-a-l]"
+        return Workload(options(), samples).seconds([test])[test]
+
+    # CPU seconds on the packaged samples with mini-clip; svcca is part of another name, and not in the table.
+    measured = {"gw_distance": 0.1, "gw_identity": 0.2, "logme": 0.4, "svcca": 0.1, "svcca_heldout": 1.5}
+    for metric, taken in measured.items():
+        assert taken / 2 <= seconds(metric) <= taken * 2
+    assert seconds("logme", 900) == pytest.approx(10 * seconds("logme"))
+
+
+def test_a_loss_that_is_trained_takes_as_many_trainings_as_are_asked_for() -> None:
+    def seconds(loss: str, **given: Any) -> float:
+        test = f"benchmarks/test_e2e.py::test_e2e[{loss}-a-l]"
+        return Workload(options(**given)).seconds([test])[test]
+
+    # CPU seconds on the packaged samples with mini-clip.
+    for loss, taken in (("ridge", 0.5), ("contrastive", 2.8), ("cosine", 1.2), ("mse", 0.5)):
+        assert taken / 2 <= seconds(loss) <= taken * 2
+    assert seconds("ridge", seeds=1) == seconds("ridge")
+    assert seconds("contrastive", seeds=1) == pytest.approx(seconds("contrastive") / 5)
+    assert seconds("contrastive", splits=5) == pytest.approx(seconds("contrastive"))
+    assert seconds("ridge", splits=5) == pytest.approx(seconds("ridge") / 8)
+
+
+def test_the_trainings_of_the_final_are_part_of_a_race() -> None:
+    test = "benchmarks/test_choose.py::test_choose[l]"
+
+    def seconds(**given: Any) -> float:
+        return Workload(options(**given)).seconds([test])[test]
+
+    alone, vlm = seconds(), "benchmarks/test_vlm.py::test_vlm[a-l-linear]"
+    solved = "benchmarks/test_e2e.py::test_e2e[ridge-a-l]"
+    for final, cell in (("e2e", solved), ("vlm", vlm)):
+        own = Workload(options()).seconds([cell])[cell]
+        assert seconds(final=final) == pytest.approx(alone + own)
+    assert 16 <= seconds(final="vlm") <= 60  # it took 36 CPU seconds
+    assert seconds(final="vlm", epochs=2) == pytest.approx(alone + (seconds(final="vlm") - alone) / 4)
+    two = seconds(final="vlm", projectors=["linear", "mlp"]) - alone
+    assert two == pytest.approx(2 * (seconds(final="vlm") - alone))
+    larger = Workload(options(final="vlm"), **REAL).seconds([test])[test]
+    assert larger > 6 * seconds(final="vlm")
+
+
 def test_nothing_is_timed_where_workers_share_the_tests() -> None:
     assert Workload(options()).seconds([TIMING])[TIMING] > 0
     assert Workload(options(), timed=False).seconds([TIMING])[TIMING] == 0
@@ -83,7 +128,7 @@ REAL: dict[str, Any] = {
 def test_the_packaged_models_take_what_was_measured() -> None:
     for test in (TRAINING, "benchmarks/test_vlm.py::test_vlm[a-l-linear]"):
         plain = Workload(options()).seconds([test])[test]
-        assert plain == pytest.approx(0.7 if test == TRAINING else 70, rel=0.05)
+        assert plain == pytest.approx(0.7 if test == TRAINING else 30, rel=0.05)
         assert Workload(options(), **MINI).seconds([test])[test] == pytest.approx(plain)
     four = [f"benchmarks/test_compare.py::test_projection[{name}-a-l]" for name in PROJECTORS]
     assert sum(Workload(options()).seconds(four).values()) == pytest.approx(4 * 1.15, rel=0.01)
@@ -92,10 +137,10 @@ def test_the_packaged_models_take_what_was_measured() -> None:
 @pytest.mark.parametrize(
     ("test", "least", "most"),
     [
-        # 11.1 CPU seconds for 1.16 on 1,280 and 640 numbers; 14 minutes for 70 s with 135M parameters.
+        # 11.1 CPU seconds for 1.16 on 1,280 and 640 numbers; 14 minutes for 30 s with 135M parameters.
         ("benchmarks/test_compare.py::test_projection[linear-a-l]", 5, 15),
         ("benchmarks/test_compare.py::test_projection[a-l-mlp]", 4, 12),
-        ("benchmarks/test_vlm.py::test_vlm[linear-a-l]", 6, 24),
+        ("benchmarks/test_vlm.py::test_vlm[linear-a-l]", 14, 56),
         ("benchmarks/test_cka.py::test_cka[linear_cka-a-l]", 1, 1.1),
     ],
 )

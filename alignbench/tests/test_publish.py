@@ -226,8 +226,16 @@ def test_a_run_shows_published_encoders_of_its_data(project: pytest.Pytester) ->
     quiet = ("-p", "no:randomly", "-k", "calibrated_cka")
     assert run(project, *quiet).ret == 0
     assert main(["publish", str(project.path / "reports/latest"), "--to", str(project.path / "shared")]) == 0
+    [folder] = (project.path / "shared").iterdir()
+    (folder / "bad.json").write_text("{", encoding="utf-8")
     result = run(project, *quiet, "--align-against=shared", "--encoders=toy-a")
-    result.stdout.fnmatch_lines(["*= beside published encoders =*", "*toy-b (published) *"])
+    result.stdout.fnmatch_lines(
+        [
+            "*= beside published encoders =*",
+            "*toy-b (published) *",
+            "bad.json can't be read: it is no file of scores, as `alignbench publish` writes*",
+        ]
+    )
     findings = Findings.read(project.path / "reports" / "latest")
     assert len(findings.published) == 1
     assert all(score.encoder == "toy-a" for score in findings.scores)

@@ -17,16 +17,19 @@ from alignbench.experiments.scoring import Settings
 from alignbench.findings import Findings
 from alignbench.metrics import METRICS, Metric
 from alignbench.plots import FIGURES, FigureInputs
+from alignbench.show import write_run
 from alignbench.show.scaling import scaling_sentences
 from alignbench.show.summary import summary_markdown
 from alignbench.show.terminal import terminal_table
 from alignbench.stats.scaling import agreement, sizes_up_to, stands_from, told_apart
 from alignbench.stats.splits import some_groups
 from alignbench.tests.pairs import make_pair
+from alignbench.tests.report_fakes import make_run, make_score
 from alignbench.tests.toys import copy_benchmarks, run, scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import ArrayLike
 
@@ -228,7 +231,7 @@ def test_a_run_files_the_scores_of_a_metric_that_is_named(project: pytest.Pytest
     assert {key[6] for key in found if key[1] == AT_N} == {"rsa, n = 30", "rsa, n = 33"}
 
 
-def test_terminal_and_summary_say_from_which_n_the_order_stands() -> None:
+def test_terminal_summary_and_report_say_from_which_n_the_order_stands(tmp_path: Path) -> None:
     found = scaling(encoders(), ["linear_cka", "calibrated_cka"], Settings(), 3)
     same = scaling(encoders(100, {"a": 1.0, "b": 1.0}), ["linear_cka"], Settings(), 3)
     said = scaling_sentences([*found, *(replace(score, llm="other") for score in same)], str.upper)
@@ -243,5 +246,19 @@ def test_terminal_and_summary_say_from_which_n_the_order_stands() -> None:
     assert len(said) == 2
     findings = Findings.of(found)
     assert "all 100 groups do from n = 30 by" in " ".join(line.strip() for line in terminal_table(findings))
-    assert "all 100 groups do from n = 30 by" in summary_markdown(findings)
+    summary = summary_markdown(findings)
+    assert "all 100 groups do from n = 30 by" in summary
+    assert "nothing to rank" not in summary_markdown(Findings.of(same))
     assert scaling_sentences([], str) == []
+    stands = (
+        "With llm, samples order the encoders as all 100 groups do from n = 30 by calibrated_cka and 30 by"
+    )
+    for recorded, shown in ((found, stands), (same, said[1].replace("OTHER", "llm"))):
+        write_run(tmp_path, Findings.of(recorded, make_run(("good",))), figures=False)
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        section = page.partition('<section id="scaling"')[2].partition("</section>")[0]
+        assert f'<p class="statement">{shown}' in section
+        assert '<a href="#scaling">' in page
+        assert "nothing to rank" not in page
+    write_run(tmp_path, Findings.of([make_score("linear_cka", 0.3)], make_run(("good",))), figures=False)
+    assert 'id="scaling"' not in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -46,9 +46,9 @@ def test_a_data_set_is_taken_as_it_is(session: ab.Session) -> None:
         (lambda s: s.text("mini-clip"), "unknown LLM 'mini-clip'"),
         (lambda s: s.pair("mini-clip", "x"), "unknown model 'x'"),
         (lambda s: ab.Session(encoders="nobody"), "unknown encoder 'nobody'"),
-        (lambda s: ab.Session(encoders="smollm2-135m"), "^smollm2-135m is an LLM; give it to --llms$"),
-        (lambda s: ab.Session(encoders="mine = mini-llama"), "^mini-llama is an LLM; give it to --llms$"),
-        (lambda s: ab.Session(llms="random-vit"), "^random-vit is an encoder; give it to --encoders$"),
+        (lambda s: ab.Session(encoders="smollm2-135m"), "^smollm2-135m is an LLM; give it to llms$"),
+        (lambda s: ab.Session(encoders="mine = mini-llama"), "^mini-llama is an LLM; give it to llms$"),
+        (lambda s: ab.Session(llms="random-vit"), "^random-vit is an encoder; give it to encoders$"),
         (lambda s: ab.Session(n_samples="30"), "n_samples: expected a whole number, got '30'"),  # type: ignore[arg-type]
         (lambda s: ab.Session(data=3), "data: expected a Dataset, a name or a path, got a int"),  # type: ignore[arg-type]
         (lambda s: ab.Session(data="x", data_root="y"), "data and data_root both name data"),

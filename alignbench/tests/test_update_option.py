@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.errors import ConfigError, UnknownNameError, UnwritableError
 from alignbench.findings import Findings
 from alignbench.plugin.against import Against
 from alignbench.plugin.terminal import Printer
@@ -98,8 +98,14 @@ def test_runs_that_are_not_alike_are_accepted_and_said_to_be_so(tmp_path: Path) 
     [
         ("run", "^--align-update: run is a folder, and a baseline is a file"),
         ("alignment.txt", "^--align-update: alignment.txt does not end in .json"),
-        ("run/scores.json", "^--align-update: run/scores.json is no baseline and is not overwritten"),
-        ("mine.json", "^--align-update: mine.json is no baseline and is not overwritten"),
+        (
+            "run/scores.json",
+            "^--align-update: run/scores.json holds no baseline, or a damaged one, and is not",
+        ),
+        (
+            "mine.json",
+            "^--align-update: mine.json holds no baseline, or a damaged one, and is not overwritten; delete",
+        ),
     ],
 )
 def test_nothing_but_a_baseline_is_overwritten(tmp_path: Path, place: str, says: str) -> None:
@@ -116,7 +122,40 @@ def test_a_baseline_that_is_not_there_can_be_made(tmp_path: Path) -> None:
         assert ("; --align-update makes it a baseline of this run's scores" in str(told.value)) == hint
 
 
-def test_a_baseline_that_can_not_be_written_fails_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("<<<<<<< HEAD", r"it is damaged or cut off \(Expecting value"),
+        ("{}", "it holds no scores of alignbench, but {}"),
+        ('{"alignbench_scores": 1}', "data: expected a mapping, got None"),
+    ],
+)
+def test_it_is_said_what_to_do_with_a_damaged_baseline(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "base.json").write_text(content, encoding="utf-8")
+    to_do = "; delete it and write a new one with --align-update, or name another file$"
+    with pytest.raises(ConfigError, match=rf"^--align-compare: \S+base.json: {says}.*{to_do}"):
+        Against.from_options(Options({"compare": "base.json"}), tmp_path)
+
+
+def test_it_is_said_before_anything_runs_that_a_baseline_can_not_be_written(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.path)
+    deep = against("a/b/base.json", project.path)
+    deep.try_writing()
+    assert not (project.path / "a").exists()
+    (project.path / "tests").write_text("a file", encoding="utf-8")
+    project.makepyfile(test_it=RECORD)
+    for place in (FILE, f"tests/deep{FILE}"):
+        with pytest.raises(UnwritableError, match="tests can't be written: there is a file where a folder"):
+            against(place, project.path).try_writing()
+    refused = run(project, *QUIET, f"--align-compare={FILE}", "--align-update")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["ERROR: --align-update: */tests can't be written: there is a file *"])
+    assert "passed" not in refused.stdout.str()
+
+
+def test_a_baseline_that_can_not_be_written_at_the_end_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "tests").write_text("a file", encoding="utf-8")
     updating = against(FILE, tmp_path)
     assert updating.finish(recorded([SCORE]), tmp_path, PRINTER) == pytest.ExitCode.TESTS_FAILED

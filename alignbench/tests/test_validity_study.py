@@ -48,6 +48,7 @@ def make_cell(
         {t: dict(zip(PREDICTORS, rng.normal(size=len(PREDICTORS)).tolist(), strict=True)) for t in TYPES},
         {t: dict(zip(OUTCOMES, rng.normal(size=len(OUTCOMES)).tolist(), strict=True)) for t in TYPES},
         1.0,
+        PREDICTORS,
     )
 
 
@@ -143,18 +144,12 @@ def test_a_further_predictor_takes_no_training(tmp_path: Path, monkeypatch: pyte
         assert all("rsa" in values for values in new.metrics.values())
     assert cells("linear_cka", "rsa") == after
     assert cells("rsa") == after
-
-
-def test_a_cell_that_names_no_predictors_has_those_of_its_time(study: Any) -> None:
-    one, _ = study()
-    (cell, *_) = one.run()
-    path = one.path(cell.drawings, cell.encoder, cell.llm)
-    plain = json.loads(path.read_text())
-    del plain["predictors"]
-    path.write_text(json.dumps(plain))
-    kept = read_cell(path)
-    assert kept is not None
-    assert kept.predictors == PREDICTORS
+    for path in (tmp_path / "cells").iterdir():  # as it was before cells named their predictors
+        plain = json.loads(path.read_text())
+        path.write_text(json.dumps({name: value for name, value in plain.items() if name != "predictors"}))
+    again = cells("linear_cka", "rsa")
+    assert [cell.metrics for cell in again] == [cell.metrics for cell in after]
+    assert [cell.predictors for cell in again] == [("linear_cka", "rsa")] * 2
 
 
 def test_verifying_computes_again_and_leaves_the_disk_alone(study: Any) -> None:
@@ -238,6 +233,7 @@ def test_what_is_incomplete_is_left_out_with_the_reason() -> None:
         "dddd": "1 of 4 columns are not computed",
         "rsa": "no value for every encoder and column",
         "elas": "no value for every encoder and column",
+        "mir": "no value for every encoder and column",
     }
 
 

@@ -12,7 +12,7 @@ import torch
 from scipy.linalg import sqrtm
 
 from alignbench.errors import DegenerateError
-from alignbench.experiments.vlm.control import gain_within, shuffled_nulls
+from alignbench.experiments.vlm.control import gain_within, mean_shuffled, shuffled_nulls
 from alignbench.experiments.vlm.integration import frechet_distance, modality_integration_rate
 from alignbench.experiments.vlm.scores import plan_jobs, train_vlm, vlm_scores
 from alignbench.experiments.vlm.training import standardised, whitened
@@ -192,6 +192,22 @@ def test_the_gain_within_a_type_is_a_mean_over_images_of_that_type() -> None:
     assert gain_within(losses[2:, 2:], tokens[2:], blocks[2:], types[2:]) is None
     null = shuffled_nulls(losses[:3, :3], tokens[:3], blocks[:3], types[:3], 9, np.random.default_rng(0))
     assert null.within_mean == pytest.approx(6 / 5)
+
+
+def test_of_a_single_type_the_gain_within_it_is_the_gain_with_the_same_p() -> None:
+    rng = np.random.default_rng(2)
+    blocks, tokens = np.repeat([0, 1], 5), rng.integers(5, 9, 10).astype(float)
+    losses = rng.uniform(1, 2, (10, 10)) - 0.2 * np.eye(10)
+    losses[blocks[:, None] != blocks] = np.nan
+    same = np.repeat("line", 10)
+    null = shuffled_nulls(losses, tokens, blocks, same, 99, np.random.default_rng(0))
+    gain = mean_shuffled(losses, tokens) - np.trace(losses) / tokens.sum()
+    assert null.within_mean == pytest.approx(gain, abs=1e-12)
+    assert null.within_p == null.p
+    mixed = np.where(np.arange(10) < 3, "line", "bar")  # the first block has both
+    other = shuffled_nulls(losses, tokens, blocks, mixed, 99, np.random.default_rng(0))
+    assert other.p == null.p
+    assert other.within_p != other.p
 
 
 @pytest.mark.slow

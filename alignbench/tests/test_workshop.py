@@ -58,6 +58,17 @@ FILES = {
         class Twin:
             pass
     """,
+    "encoders/eye.py": """
+        from typing import Any, Callable, Mapping
+
+        class Eye:
+            def __init__(self, tokenizer: Any | None, size: Any, processor: Mapping[str, Any]):
+                self.vision_tower: Any = size["edge"]
+
+            def look(self, thing: Any, model: "Typed", *, how: Callable[..., Any], other: Any):
+                how.eval()
+                return thing.image_mean, model.embed, other.shape
+    """,
     "ui/page.py": """
         from alignbench.experiments.cards import cards_scores
         from alignbench.experiments.dice import dice_scores
@@ -102,7 +113,13 @@ def test_the_counts_of_a_small_project_are_those_one_counts_by_hand(clone: Path)
         ],
         "modules that decide ties": ["alignbench.ui.page"],
         "rooms that run experiments": ["ui: cards, dice"],
-        "parameters and attributes that are models, typed Any": ["alignbench.plugin.options:6 model"],
+        "parameters and attributes that are models, typed Any": [
+            "alignbench.encoders.eye:4 tokenizer",
+            "alignbench.encoders.eye:5 vision_tower",
+            "alignbench.encoders.eye:7 how",
+            "alignbench.encoders.eye:7 thing",
+            "alignbench.plugin.options:6 model",
+        ],
         "probes by hasattr and callable(getattr)": [
             "alignbench.plugin.options:8",
             "alignbench.plugin.options:8",

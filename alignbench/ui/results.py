@@ -16,6 +16,7 @@ from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import boxes_message, fallback_fonts
 from alignbench.show import scores_csv
 from alignbench.show.race import race_tables
+from alignbench.show.scaling import scaling_sentences
 from alignbench.show.table import Row, score_table
 from alignbench.show.terminal import retrieved
 from alignbench.stats.prediction import worth
@@ -164,8 +165,10 @@ def _answer(findings: Findings, command: str, notes: Sequence[str]) -> str:
         parts.append("".join(f"<p>{line}</p>" for line in lines[1:]))
     races = race_tables(scores)
     parts += [f'<p class="ab-headline">{_safe(race.statement)}</p>' for race in races]
+    sizes = scaling_sentences(scores, findings.labels.__getitem__)
+    parts += [f'<p class="ab-headline">{_safe(sentence)}</p>' for sentence in sizes]
     sentences = retrieved(scores, names)
-    if not rankings and not races:
+    if not rankings and not races and not sizes:
         said = headline(scores, _name) or (sentences.pop(0) if sentences else counted(scores))
         parts.append(f'<p class="ab-headline">{said}</p>')
     parts.append(pair_table(scores, _name, _safe))

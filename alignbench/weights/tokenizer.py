@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.weights.files import check_leads_nowhere, check_regular, read_json
 from alignbench.weights.guard import guarded
@@ -11,8 +11,10 @@ from alignbench.weights.loading import quiet, transformers_class
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alignbench.weights.processors import Tokenizer
 
-def load_tokenizer(folder: Path, cls: str = "AutoTokenizer") -> Any:
+
+def load_tokenizer(folder: Path, cls: str = "AutoTokenizer") -> Tokenizer:
     """Return the tokenizer in a folder.
 
     Raises:
@@ -23,7 +25,10 @@ def load_tokenizer(folder: Path, cls: str = "AutoTokenizer") -> Any:
     if settings.is_file():
         check_leads_nowhere(read_json(settings), settings.name, str(folder))
     with quiet(), guarded(str(folder), "no usable tokenizer", "save the tokenizer with the model"):
-        return transformers_class(cls).from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer: Tokenizer = transformers_class(cls).from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    return tokenizer
 
 
 class SentencePieceTokenizer:

@@ -13,23 +13,29 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from alignbench.weights.processors import ImageProcessor
 
-def image_processor(objective: str, side: int = IMAGE_SIZE) -> Any:
+
+def image_processor(objective: str, side: int = IMAGE_SIZE) -> ImageProcessor:
     """Return the family's image processor, set to squash to `side` x `side`.
 
     The families' own centre crop would cut off the edges of a chart, and with them its labels.
     """
     size = {"height": side, "width": side}
+    made: Any
     if objective == "sigmoid":
-        return SiglipImageProcessor(size=size)
-    if objective == "softmax":
-        return CLIPImageProcessor(size=size, crop_size=size, do_center_crop=False)
-    return BitImageProcessor(
-        size=size, crop_size=size, do_center_crop=False, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
-    )
+        made = SiglipImageProcessor(size=size)
+    elif objective == "softmax":
+        made = CLIPImageProcessor(size=size, crop_size=size, do_center_crop=False)
+    else:
+        made = BitImageProcessor(
+            size=size, crop_size=size, do_center_crop=False, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
+        )
+    processor: ImageProcessor = made
+    return processor
 
 
-def normalised(pixels: NDArray[np.uint8], processor: Any) -> torch.Tensor:
+def normalised(pixels: NDArray[np.uint8], processor: ImageProcessor) -> torch.Tensor:
     """Return uint8 `pixels` [b, h, w, 3] as the processor hands them to the model: float [b, 3, h, w]."""
     scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     mean, std = (

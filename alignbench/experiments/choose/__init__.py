@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.base import Cost, Experiment, Part, Tab
 
 if TYPE_CHECKING:
-    from alignbench.experiments.base import Bench
+    from alignbench.experiments.base import Bench, Choices
     from alignbench.llms import LLM
     from alignbench.types import Score
     from alignbench.weights.custom import Custom
 
 
 def choose(bench: Bench, llm: LLM | Custom) -> list[Score]:
-    """Return the race of the selected encoders for an LLM, and the final trainings, if these are asked for.
-
-    Raises:
-        ConfigError: there are fewer than two encoders, or the budget does not cover the first look.
-    """
+    """Return the race of the selected encoders for an LLM, and the final trainings, if asked for."""
     from alignbench.experiments.choose.course import run_course
     from alignbench.experiments.choose.final import trained
     from alignbench.experiments.choose.record import scores_of
@@ -28,10 +24,29 @@ def choose(bench: Bench, llm: LLM | Custom) -> list[Score]:
     return [*scores_of(course, bench.option("seed"), notes), *scores]
 
 
+def check(bench: Bench) -> None:
+    """Check that there are encoders, samples and budget for a race.
+
+    Raises:
+        ConfigError: there are too few encoders or samples, or the budget does not cover the first look.
+    """
+    from alignbench.experiments.choose.course import check_course
+
+    check_course(bench)
+
+
+def final(options: Choices) -> list[tuple[Experiment, Part]]:
+    """Return the parts of the experiment that trains projectors in the end."""
+    from alignbench.experiments.choose.final import FINALS
+
+    own = FINALS.get(options["final"])
+    return [] if own is None else [(own, part) for part in own.parts]
+
+
 EXPERIMENT = Experiment(
     "choose",
     "which encoder fits, for the least compute? Those that are clearly worse drop out early",
-    (Part("choose", choose, of=("selection", "llm"), cost=Cost(1.0)),),
+    (Part("choose", choose, of=("selection", "llm"), cost=Cost(1.0), check=check, computes=final),),
     options=(
         "metric",
         "error_level",

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.errors import ConfigError, InputError
+from alignbench.embed import runs
+from alignbench.errors import ConfigError
 from alignbench.experiments.choose.budget import Purse
 from alignbench.experiments.scoring import score_pair
 from alignbench.metrics import METRICS
+from alignbench.stats.interval import MIN_GROUPS
 from alignbench.stats.race import Entry, look_sizes, run_race
 from alignbench.stats.splits import stratified_order
+from alignbench.stats.verdict import listed
 from alignbench.types import Embeddings, Pair
 from alignbench.units import plural
 
@@ -42,8 +45,10 @@ class Course:
         metric: the metric that decided.
         llm: the label of the LLM.
         scores: (label of an encoder, number of groups) -> its score at that look.
-        embedded: how many images were embedded, summed over encoders.
-        whole: how many it would have been with all encoders on all samples.
+        embedded: how many embeddings of images it took, summed over encoders.
+        computed: how many of them were computed for it.
+        given: how many of them came from arrays; the rest was in the cache.
+        whole: how many it would have taken with all encoders on all samples.
         groups: the number of groups of all samples.
         error: the declared probability of dropping the best.
         margin: the declared margin.
@@ -55,6 +60,8 @@ class Course:
     llm: str
     scores: Mapping[tuple[str, int], Score]
     embedded: int
+    computed: int
+    given: int
     whole: int
     groups: int
     error: float
@@ -62,30 +69,40 @@ class Course:
     budget: Budget | None
 
 
-def run_course(bench: Bench, llm: LLM | Custom) -> Course:
-    """Return the race of the selected encoders for an LLM.
+def check_course(bench: Bench) -> None:
+    """Check that a race can begin; nothing is embedded.
 
     Raises:
-        ConfigError: there are fewer than two encoders, or the budget does not cover the first look.
-        InputError: there are too few groups of samples for a score with an interval.
+        ConfigError: there are fewer than two encoders or too few groups of samples for a score with an
+            interval, or the budget does not cover the first look.
     """
+    names = [encoder.info.label for encoder in bench.encoders]
+    if len(names) < 2:
+        option = bench.spelled("encoders")
+        raise ConfigError(
+            f"{option}: a race takes at least two, got {listed(names, 'and')}; name another one"
+        )
+    groups = bench.dataset.n_groups
+    if groups < MIN_GROUPS:
+        raise ConfigError(
+            f"{bench.spelled('n_samples')}: a race takes at least {MIN_GROUPS} groups of samples, "
+            f"got {groups}; take more samples"
+        )
+    first, budget = look_sizes(groups)[0], bench.option("budget")
+    images = len(names) * int((_places(bench) < first).sum())
+    if not Purse(budget).allows(images):
+        raise ConfigError(
+            f"{bench.spelled('budget')}: the first look alone takes {plural(images, 'image')} "
+            f"({len(names)} encoders on {first} groups), got {budget.text}; allow at least {images}"
+        )
+
+
+def run_course(bench: Bench, llm: LLM | Custom) -> Course:
+    """Return the race of the selected encoders for an LLM; `check_course` says whether it can begin."""
     track = Track(bench, llm)
     error, margin, budget = (bench.option(name) for name in ("error_level", "margin", "budget"))
-    if len(track.encoders) < 2:
-        names = ", ".join(track.encoders)
-        raise ConfigError(f"a race takes at least two encoders, got {names}: name more with --encoders")
     groups = bench.dataset.n_groups
-    try:
-        sizes = look_sizes(groups)
-    except InputError as problem:
-        raise InputError(f"{problem} (--n-samples)") from problem
-    purse = Purse(budget)
-    first = len(track.encoders) * track.images(sizes[0])
-    if not purse.allows(first):
-        raise ConfigError(
-            f"a budget of {budget.text}: the first look alone embeds {plural(first, 'image')} "
-            f"({len(track.encoders)} encoders on {sizes[0]} groups)"
-        )
+    sizes, purse = look_sizes(groups), Purse(budget)
 
     def affordable(names: Sequence[str], size: int) -> bool:
         return purse.allows(len(names) * track.new_images(size))
@@ -110,6 +127,8 @@ def run_course(bench: Bench, llm: LLM | Custom) -> Course:
         llm=llm.info.label,
         scores=track.scores,
         embedded=purse.embedded,
+        computed=track.computed,
+        given=track.given,
         whole=len(track.encoders) * len(bench.dataset),
         groups=groups,
         error=error,
@@ -128,6 +147,8 @@ class Track:
         encoders: label -> encoder.
         metric: the metric that decides.
         scores: (label of an encoder, number of groups) -> its score.
+        computed: how many embeddings of images were computed.
+        given: how many came from arrays.
     """
 
     bench: Bench
@@ -135,18 +156,17 @@ class Track:
     encoders: dict[str, Encoder | Custom] = field(init=False)
     metric: str = field(init=False)
     scores: dict[tuple[str, int], Score] = field(default_factory=dict)
+    computed: int = 0
+    given: int = 0
     _place: NDArray[np.intp] = field(init=False)
     _known: dict[str, Embeddings] = field(default_factory=dict)
     _rows: NDArray[np.intp] = field(init=False)
     _size: int = 0
 
     def __post_init__(self) -> None:
-        data = self.bench.dataset
         self.encoders = {encoder.info.label: encoder for encoder in self.bench.encoders}
         self.metric = self.bench.option("metric")
-        self._place = stratified_order(
-            np.asarray(data.groups), np.asarray(data.labels), self.bench.settings.seed, "race"
-        )
+        self._place = _places(self.bench)
         self._rows = np.empty(0, dtype=np.intp)
 
     def images(self, groups: int) -> int:
@@ -165,7 +185,10 @@ class Track:
         metric, settings = METRICS.get(self.metric), replace(self.bench.settings, permutations=0)
         found: dict[str, Entry | str] = {}
         for name in names:
-            self._embed(self.encoders[name], new)
+            encoder = self.encoders[name]
+            self.computed += self.bench.missing(encoder, new.tolist())
+            self.given += 0 if runs(encoder) else len(new)
+            self._embed(encoder, new)
             scored = score_pair(metric, self._pair(name), settings, experiment=EXPERIMENT)
             self.scores[name, groups] = scored
             if scored.value is None:
@@ -197,3 +220,9 @@ class Track:
             tuple(data.groups[row] for row in self._rows),
             data.label,
         )
+
+
+def _places(bench: Bench) -> NDArray[np.intp]:
+    """Return the place of each sample's group in the order of a race."""
+    data = bench.dataset
+    return stratified_order(np.asarray(data.groups), np.asarray(data.labels), bench.settings.seed, "race")

@@ -82,6 +82,8 @@ def scores_of(course: Course, seed: int, notes: Sequence[str] = ()) -> list[Scor
             "survivors": list(race.survivors),
             "groups": course.groups,
             "embedded": course.embedded,
+            "computed": course.computed,
+            "given": course.given,
             "whole": course.whole,
             "looks": jsonable(race.looks),
             "statement": said(course, notes),

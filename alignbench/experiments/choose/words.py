@@ -24,8 +24,8 @@ def said(course: Course, notes: Sequence[str] = ()) -> str:
     entered = len(race.looks[0].values) + len(race.looks[0].unscored)
     sentences = [
         f"Race of {entered} encoders for {course.llm} by {course.metric}: {_outcome(course)}.",
-        f"It embedded {course.embedded:,} images of the {course.whole:,} that all encoders on all samples "
-        f"take ({course.embedded / course.whole:.0%}).",
+        f"It took {course.embedded:,} of the {course.whole:,} embeddings of all encoders on all samples "
+        f"({course.embedded / course.whole:.0%}): {_origin(course)}.",
     ]
     unscored = {name: why for look in race.looks for name, why in look.unscored.items()}
     sentences += [f"{name} left the race without a score: {why}." for name, why in unscored.items()]
@@ -35,6 +35,13 @@ def said(course: Course, notes: Sequence[str] = ()) -> str:
         verb = "does" if len(survivors) == 1 else "do"
         sentences.append(f"But {listed(list(survivors), 'and')} {verb} not beat shuffled pairs.")
     return " ".join([*sentences, *notes])
+
+
+def _origin(course: Course) -> str:
+    """Return how many embeddings were computed, and where the others came from."""
+    cached = course.embedded - course.computed - course.given
+    counts = {"computed": course.computed, "from the cache": cached, "from arrays": course.given}
+    return listed([f"{count:,} {origin}" for origin, count in counts.items() if count], "and")
 
 
 def _outcome(course: Course) -> str:

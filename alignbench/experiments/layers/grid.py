@@ -10,7 +10,15 @@ import numpy as np
 from alignbench.errors import DegenerateError, LayersMissingError
 from alignbench.experiments.scoring import drawn_null
 from alignbench.experiments.sharing import Sharing, why_not
-from alignbench.metrics.layers import KERNELS, PRH, PRH_K, cell_products, clipped, layer_kernels
+from alignbench.metrics.layers import (
+    KERNELS,
+    PRH,
+    PRH_K,
+    cell_products,
+    chance_level,
+    clipped,
+    layer_kernels,
+)
 from alignbench.rows import unit_rows
 from alignbench.stats import LEVEL, draw_permutations, one_per_group, rng_for
 from alignbench.types import Score
@@ -101,6 +109,7 @@ def layer_scores(
     arrays["first"] = np.array(first)
     for name, grid in grids.items():
         arrays[name] = grid.values
+        arrays[f"{name}_chance"] = np.array(chance_level(name, len(rows)))
         arrays[f"{name}_limit"] = np.array(np.quantile(grid.maxima, 1 - LEVEL))
     return scores, arrays
 

@@ -16,10 +16,20 @@ def proposed(config: Config) -> tuple[str, ...]:
     return tuple(name for name in METRICS.names(default=False) if METRICS.get(name).two_sided)
 
 
+_SLOWER = {
+    "calibrated_procrustes": Cost(0.4),
+    "svcca_heldout": Cost(1.5),
+    "pwcca_heldout": Cost(1.7),
+    "pwcca": Cost(0.2),
+    "cca_mean": Cost(0.2),
+    "logme": Cost(0.3),
+    "gw_distance": Cost(0.15),
+    "gw_identity": Cost(0.15),
+}
 EXPERIMENT = Experiment(
     "predictors",
     "further scores that the literature proposes as predictors",
-    (Part("predictors", one_score, sweep={"metric": "metrics"}, cost=Cost(0.6)),),
+    (Part("predictors", one_score, sweep={"metric": "metrics"}, cost=Cost(0.1, other=_SLOWER)),),
     options=("metrics",),
     defaults={"metrics": proposed},
     long=True,

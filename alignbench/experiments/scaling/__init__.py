@@ -22,7 +22,7 @@ def samples(bench: Bench) -> list[Score]:
 EXPERIMENT = Experiment(
     "scaling",
     "how do scores depend on the number of samples, and from which on does the order stand?",
-    (Part("scaling", samples, of=("selection",), cost=Cost(14.0)),),
+    (Part("scaling", samples, of=("selection",), cost=Cost(1.5)),),
     options=("metrics", "draws"),
     needs={"cka": ("calibrated_cka",)},
     defaults={"metrics": ("calibrated_cka", "linear_cka", "mutual_knn", "rsa")},

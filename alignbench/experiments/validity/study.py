@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import ConfigError, DataError
 from alignbench.experiments.validity.study_cells import (
     PREDICTORS,
-    STUDIED,
     CellSettings,
     cell,
     metrics_by_type,
@@ -72,8 +71,7 @@ class Cell:
         metrics: data type -> metric -> value.
         outcomes: data type -> outcome -> value.
         seconds: how long it took.
-        predictors: the metrics that were computed, also those that are not defined on these embeddings; a
-            file that names none has the first ones of the study.
+        predictors: the metrics that were computed, also those that are not defined on these embeddings.
     """
 
     drawings: str
@@ -85,7 +83,7 @@ class Cell:
     metrics: Mapping[str, Mapping[str, float]]
     outcomes: Mapping[str, Mapping[str, float]]
     seconds: float = 0.0
-    predictors: Sequence[str] = PREDICTORS
+    predictors: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -120,7 +118,7 @@ class Study:
     drawings: Mapping[str, str] = field(default_factory=lambda: dict(DRAWINGS))
     n_per_type: int = 80
     settings: CellSettings = field(default_factory=CellSettings)
-    predictors: Sequence[str] = STUDIED
+    predictors: Sequence[str] = PREDICTORS
     say: Callable[[str], None] = lambda line: None
     _data: dict[str, Dataset] = field(default_factory=dict)
     _llms: dict[str, LLM | Custom] = field(default_factory=dict)

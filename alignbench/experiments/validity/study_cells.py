@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     # data type -> name -> value; undefined values are left out
     Values = dict[str, dict[str, float]]
 
-# The metrics that a reader would choose between; functions of another one are left out.
+# The metrics that a reader would choose between. Functions of another one are left out, for example
+# `calibrated_mutual_knn`: for one n and k, it is a straight line over `mutual_knn`.
 PREDICTORS = (
     "linear_cka",
     "debiased_cka",
@@ -52,10 +53,23 @@ PREDICTORS = (
     "knn_accuracy",
     "eas",
     "eas_adjusted",
+    "calibrated_cknna",
+    "calibrated_procrustes",
+    "cycle_knn",
+    "cycle_knn_reverse",
+    "lcs_knn",
+    "edit_knn",
+    "svcca",
+    "pwcca",
+    "cca_mean",
+    "svcca_heldout",
+    "pwcca_heldout",
+    "logme",
+    "gw_distance",
+    "gw_identity",
 )
-STUDIED = PREDICTORS
-"""The predictors of the study."""
-TRAINED_PREDICTOR = "elas"
+TRAINED_PREDICTORS = ("elas", "mir")
+"""The predictors that come from a training: of ELAS, and of the VLM whose results are outcomes."""
 RETRIEVAL = {
     "image_to_text contrastive": "mrr_image_to_text",
     "text_to_image contrastive": "mrr_text_to_image",
@@ -109,7 +123,7 @@ def cell(
     pair: Pair,
     settings: CellSettings,
     vlm: Callable[[], tuple[Patches, CausalLM, Dataset]] | None = None,
-    predictors: Sequence[str] = STUDIED,
+    predictors: Sequence[str] = PREDICTORS,
 ) -> dict[str, Values]:
     """Return {"metrics": ..., "outcomes": ...} by data type of a pair; undefined values are left out.
 
@@ -123,13 +137,16 @@ def cell(
     if settings.elas_splits:
         score = elas_score(pair, replace(settings.repeats, splits=settings.elas_splits), loss="mse")
         if score.value is not None:
-            metrics[ALL][TRAINED_PREDICTOR] = score.value
+            metrics[ALL]["elas"] = score.value
     parts = parts_of(pair, settings)
     outcomes = {data_type: retrieval_values(part, settings) for data_type, part in parts.items()}
     if vlm is not None and settings.vlm_epochs:
-        types = [data_type for data_type in parts if data_type != ALL]
-        for data_type, values in vlm_values(*vlm(), settings, types).items():
-            outcomes[data_type] |= values
+        result = trained_vlm(*vlm(), settings)
+        for data_type in parts:
+            outcomes[data_type] |= vlm_outcomes(result, data_type)
+        rate = float(np.mean([training.integration for training in result.trained]))
+        if np.isfinite(rate):
+            metrics[ALL]["mir"] = rate
     return {"metrics": metrics, "outcomes": outcomes}
 
 
@@ -171,17 +188,15 @@ def retrieval_values(pair: Pair, settings: CellSettings) -> dict[str, float]:
     }
 
 
-def vlm_values(
-    patches: Patches, llm: CausalLM, data: Dataset, settings: CellSettings, types: Sequence[str]
-) -> Values:
-    """Return the outcomes of a trained VLM on held-out captions, in nats per token, by data type."""
+def trained_vlm(patches: Patches, llm: CausalLM, data: Dataset, settings: CellSettings) -> VLMResult:
+    """Return the trainings of a VLM on the captions of `data`."""
     # Short answers are not among the outcomes, and generating them takes longer than scoring the captions.
     samples = [replace(sample, exchanges=()) for sample in data.samples]
-    result = train_vlm(patches, samples, llm, settings.vlm, dataset=data.label)
-    return {data_type: _outcomes(result, data_type) for data_type in (ALL, *types)}
+    return train_vlm(patches, samples, llm, settings.vlm, dataset=data.label)
 
 
-def _outcomes(result: VLMResult, data_type: str) -> dict[str, float]:
+def vlm_outcomes(result: VLMResult, data_type: str) -> dict[str, float]:
+    """Return the outcomes of a trained VLM on held-out captions of a data type, in nats per token."""
     parts = []
     for job, trained in zip(result.jobs, result.trained, strict=True):
         types = np.asarray([result.samples[row].data_type for row in job.test])

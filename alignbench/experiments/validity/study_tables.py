@@ -13,7 +13,7 @@ import numpy as np
 from alignbench.datatypes import ALL
 from alignbench.experiments.validity.links import validity
 from alignbench.experiments.validity.study import DRAWINGS
-from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
+from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS, TRAINED_PREDICTORS
 from alignbench.experiments.validity.table import Table, complete_values
 from alignbench.files import make_folder, write_bytes
 
@@ -94,7 +94,7 @@ def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
         lineages=tuple(card.lineage for card in cards),
         families=tuple(card.family for card in cards),
         columns=tuple(" ".join(column) for column in columns),
-        metrics=values_of((*PREDICTORS, TRAINED_PREDICTOR), lambda cell: cell.metrics),
+        metrics=values_of((*PREDICTORS, *TRAINED_PREDICTORS), lambda cell: cell.metrics),
         outcomes=values_of(OUTCOMES, lambda cell: cell.outcomes),
         left_out=left_out,
     )

@@ -23,7 +23,8 @@ def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector:
     chosen, name = bench.option("encoders"), encoder.info.stand_in_for or encoder.info.name
     if not bench.is_given("encoders") and name not in chosen:
         raise NotApplicableError(
-            f"by default a VLM is trained only with {' and '.join(chosen)}; name others with --encoders"
+            f"by default a VLM is trained only with {' and '.join(chosen)}; name others with "
+            f"{bench.spelled('encoders')}"
         )
     settings = VLMSettings(projector, Repeats.of(bench), bench.option("image_tokens"))
     names = encoder.info, llm.info
@@ -50,7 +51,7 @@ EXPERIMENT = Experiment(
             of=("encoder", "llm"),
             sweep={"projector": "projectors"},
             uses=frozenset({"patches"}),
-            cost=Cost(70.0, "llm", DEFAULTS),
+            cost=Cost(30.0, "llm", DEFAULTS),
         ),
     ),
     options=("epochs", "splits", "seeds", "projectors", "image_tokens"),

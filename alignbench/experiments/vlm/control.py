@@ -108,6 +108,7 @@ def shuffled_nulls(
         The mean and std over derangements, and the one-sided p of a value as low over permutations. within_p
         is the same with images exchanged only within a data type, and within_mean the gain of the right image
         over another of its type in nats per token; both are None if no block has two captions of one type.
+        Where each block has one type, within_p is p, because the same images are exchanged.
     """
     places, total = np.arange(len(losses)), tokens.sum()
     right = float(np.trace(losses) / total)
@@ -118,16 +119,19 @@ def shuffled_nulls(
 
     deranged = shuffled(np.stack([derangement(blocks, rng) for _ in range(DERANGEMENTS)]))
     drawn = shuffled(draw_within(codes_of(blocks), draws, rng))
+    p = p_value(right, drawn, higher_is_better=False)
     classes = _classes(blocks, types)
     within_p, within_gain = None, gain_within(losses, tokens, blocks, types)
-    if within_gain is not None:
+    if within_gain is not None and len(np.unique(classes)) == len(np.unique(blocks)):
+        within_p = p
+    elif within_gain is not None:
         orders = draw_within(classes, draws, rng)
         within_p = p_value(right, shuffled(orders), higher_is_better=False)
     return Null(
         "derangements of images",
         mean=float(deranged.mean()),
         std=float(deranged.std(ddof=1)),
-        p=p_value(right, drawn, higher_is_better=False),
+        p=p,
         draws=draws,
         within_mean=within_gain,
         within_p=within_p,

@@ -152,6 +152,12 @@ class ExperimentOptions:
         flag="--align-prompt",
         also=("--text",),
     )
+    keypoints = Option[Path | None](
+        help="a folder in SPair-71k's layout, whose pairs of images are matched (default: drawn pairs)",
+        kind="path",
+        metavar="DIR",
+        check=checks.keypoint_folder,
+    )
     table = Option[Path | str | None](
         help="judge the scores of a published table (law, cambrian1) or of a CSV file instead of the run's",
         kind="path",

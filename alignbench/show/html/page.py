@@ -29,6 +29,7 @@ from alignbench.show.race import HEAD as RACE_HEAD
 from alignbench.show.race import LEGEND as RACE_LEGEND
 from alignbench.show.race import NUMBERS as RACE_NUMBERS
 from alignbench.show.race import race_tables
+from alignbench.show.scaling import scaling_sentences
 from alignbench.show.speed import speed_report
 from alignbench.show.spreadsheet import scores_csv
 from alignbench.show.tables import tables_of
@@ -109,6 +110,7 @@ def report_html(
         "race_head": RACE_HEAD,
         "race_numbers": RACE_NUMBERS,
         "race_legend": RACE_LEGEND,
+        "scaling": scaling_sentences(scores, labels.__getitem__),
         "labels": labels,
         "speed": _speed(scores, labels, failures),
         "experiments": [

@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 
     Modules = Mapping[str, Module]
 
+# Also as the last word of a longer name, such as `vision_model`.
 _MODEL = re.compile(
-    r"decoder|encoder|handle|language_model|llm|loaded|model|module|network|text_model|tower|vision_model|whole"
+    r"(.*_)?(decoder|encoder|handle|head|llm|loaded|model|module|network|processor|projector|tokenizer|tower|"
+    r"vision|visual|whole)"
+)
+# What only a model, a tokenizer or an image processor is asked for.
+_ASKED = re.compile(
+    r"(bos|eos|pad)_token(_id)?|embed|eval|forward(_.+)?|generate|get_(image|text)_features|"
+    r"get_(in|out)put_embeddings|image_(mean|std)|named_parameters|parameters|"
+    r"requires_grad_|save_pretrained|state_dict|tokenize"
 )
 LONG = 400  # the largest number of lines of a file
 _COMPUTES = re.compile(r"_scores$|^score_")
@@ -113,18 +121,41 @@ def declarations(modules: Modules, option: str) -> list[str]:
 
 
 def untyped_models(modules: Modules) -> list[str]:
-    """Return the parameters and attributes that are models by their names but `Any` by their annotations."""
-    found = []
+    """Return the parameters and attributes that are models, but `Any` by their annotations.
+
+    They are models by their names, or by what their function asks of them. So are tokenizers, processors of
+    images and projectors.
+    """
+    found: set[str] = set()
     for module in modules.values():
         for node in ast.walk(module.tree):
             names = [node.arg] if isinstance(node, ast.arg) else _attributes(node)
+            if isinstance(target := getattr(node, "target", None), ast.Attribute):
+                names = [target.attr]  # self.name: Any
             annotation = getattr(node, "annotation", None)
-            found += [
-                f"{place(module, node)} {name}"
-                for name in names
-                if _MODEL.fullmatch(name) and _is_any(annotation)
-            ]
-    return found
+            named = [name for name in names if _MODEL.fullmatch(name) and _is_any(annotation)]
+            found |= {f"{place(module, node)} {name}" for name in named}
+            if isinstance(node, ast.FunctionDef):
+                used = _asked(node)
+                untyped = [arg for arg in _parameters(node) if arg.arg in used and _is_any(arg.annotation)]
+                found |= {f"{place(module, arg)} {arg.arg}" for arg in untyped}
+    return sorted(found)
+
+
+def _parameters(function: ast.FunctionDef) -> list[ast.arg]:
+    of = function.args
+    return [*of.posonlyargs, *of.args, *of.kwonlyargs]
+
+
+def _asked(function: ast.FunctionDef) -> set[str]:
+    """Return the names of which a function asks what only models have."""
+    return {
+        node.value.id
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and _ASKED.fullmatch(node.attr)
+    }
 
 
 def _attributes(node: ast.AST) -> list[str]:
@@ -134,9 +165,9 @@ def _attributes(node: ast.AST) -> list[str]:
 
 
 def _is_any(annotation: ast.expr | None) -> bool:
-    return annotation is not None and "Any" in {
-        node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)
-    }
+    """Return whether an annotation is or contains `Any`, other than as the values of a mapping."""
+    names = set() if annotation is None else {n.id for n in ast.walk(annotation) if isinstance(n, ast.Name)}
+    return "Any" in names and not names & {"Mapping", "dict"}
 
 
 def probes(modules: Modules) -> list[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from alignbench.weights.processors import Saves
     from alignbench.weights.source import Location
 
 # SmolLM2-135M, CLIP ViT-B/32 and DINOv2-base, except for the vocabulary, which the tokenizer determines.
@@ -88,7 +89,7 @@ def make_dinov2(folder: Path) -> tuple[Path, str]:
     return _saved(folder, "DINOv2-base's shape", transformers.Dinov2Model, config, processor)
 
 
-def _saved(folder: Path, title: str, model_class: Any, config: Any, processor: Any) -> tuple[Path, str]:
+def _saved(folder: Path, title: str, model_class: Any, config: Any, processor: Saves) -> tuple[Path, str]:
     """Write a model with random weights and its processor; return the folder and a description."""
     import torch
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.experiments.many import in_blocks
 from alignbench.experiments.scoring import Settings, evaluate_pair, forget
 from alignbench.metrics import METRICS
-from alignbench.stats.streamed import streams
 from alignbench.workshop.measure._many_pairs import pair_of
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def measure(options: argparse.Namespace) -> None:
     for name in METRICS:
         metric, row = METRICS.get(name), []
         for pair in pairs:
-            if len(pair) > 30_000 and not streams(metric, len(pair)):
-                break
-            if metric.memory(len(pair), 0) > _MOST_BYTES and metric.streamed is None:
+            if not in_blocks(metric, len(pair)) and (len(pair) > 30_000 or _is_large(metric, len(pair))):
                 break
             row.append((len(pair), *_cost(metric, pair)))
             if row[-1][1] > _MOST_SECONDS:
@@ -53,6 +51,10 @@ def measure(options: argparse.Namespace) -> None:
         mib = "  ".join(f"{m:6.0f}" for _, _, m in row)
         print(f"  {name:<22} {metric.grows:<7} s {seconds} (n^{_exponent(row, 1)})", end="")
         print(f"  MiB {mib} (n^{_exponent(row, 2)})", flush=True)
+
+
+def _is_large(metric: Metric, n: int) -> bool:
+    return metric.memory(n, 0) > _MOST_BYTES and metric.streamed is None
 
 
 def _cost(metric: Metric, pair: Pair) -> tuple[float, float]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.stats import LEVEL, holm_rejects
 from alignbench.workshop.measure._calibration_cases import INDEPENDENT
 from alignbench.workshop.measure._calibration_cells import CalibrationCell, ScoreDraws
 from alignbench.workshop.measure._calibration_checks import RejectionRate, size
-from alignbench.workshop.measure.truth import table
+from alignbench.workshop.measure._calibration_tables import size_table
 from alignbench.workshop.sections import section_command, template
 
 if TYPE_CHECKING:
@@ -46,20 +45,4 @@ def section(draws: int) -> str:
 
 def text_of(cells: Mapping[tuple[str, str, int], RejectionRate], draws: int) -> str:
     """Return the section of these cells: (metric, pairs, n) -> how often its null rejects."""
-    wrong = dict(zip(cells, holm_rejects([rate.p for rate in cells.values()], LEVEL), strict=True))
-    rows = dict.fromkeys((name, title) for name, title, _ in cells)
-
-    def shown(key: tuple[str, str, int]) -> str:
-        if key not in cells:
-            return "–"
-        text = f"{100 * cells[key].shares[1]:.1f}%"
-        return f"**{text}, {cells[key].says}**" if wrong[key] else text
-
-    return template("neighbours").format(
-        draws=draws,
-        cells=len(cells),
-        table=table(
-            ["score: pairs", *(f"n = {n}" for n in SIZES)],
-            ([f"{name}: {title}", *(shown((name, title, n)) for n in SIZES)] for name, title in rows),
-        ),
-    )
+    return template("neighbours").format(draws=draws, cells=len(cells), table=size_table(cells, SIZES))

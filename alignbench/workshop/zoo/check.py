@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from PIL import Image
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from alignbench.weights.processors import ImageProcessor
     from alignbench.zoo.recipes import TrainingRecipe
 
 RESULTS_FILE = "results.json"
@@ -63,7 +64,7 @@ def retrieval_results(folder: Path) -> Results:
     """Return recall@1 both ways among 90 held-out pairs, and from image to text within each type among 30."""
     model = loaded(AutoModel, folder)
     samples = Synthetic(HELD_OUT_SEED).dataset(PER_TYPE).samples
-    processor: Any = AutoImageProcessor.from_pretrained(folder)
+    processor: ImageProcessor = AutoImageProcessor.from_pretrained(folder)
     pixels = processed(processor, [s.open_image() for s in samples])
     tokens = encoded(AutoTokenizer.from_pretrained(folder), [s.texts[0] for s in samples])
     logits = model(pixel_values=pixels, **tokens).logits_per_image.numpy()
@@ -107,15 +108,17 @@ def distill_results(folder: Path) -> Results:
 
 
 @torch.inference_mode()
-def features(model: PreTrainedModel, processor: Any, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+def features(
+    model: PreTrainedModel, processor: ImageProcessor, images: Sequence[Image.Image]
+) -> NDArray[np.float32]:
     """Return the pooled outputs [n, d] of `images`."""
     pixels = processed(processor, images)
     return np.concatenate([model(pixel_values=batch).pooler_output.numpy() for batch in pixels.split(BATCH)])
 
 
-def processed(processor: Any, images: Sequence[Image.Image]) -> Any:
+def processed(processor: ImageProcessor, images: Sequence[Image.Image]) -> Any:
     """Return `images` as the processor hands them to a model: a float tensor [n, 3, h, w]."""
-    return processor(images=list(images), return_tensors="pt").pixel_values
+    return processor(images=list(images), return_tensors="pt")["pixel_values"]
 
 
 def knn_accuracy(x: NDArray[np.float32], labels: Sequence[str], k: int = K) -> float:
@@ -165,7 +168,7 @@ def language_results(folder: Path) -> Results:
     }
 
 
-def same_drawing_r1(model: PreTrainedModel, tokenizer: Any) -> float:
+def same_drawing_r1(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> float:
     """Return how often a wording's nearest, among the second wordings of 90 drawings, is of the same drawing.
 
     Nearness is the cosine of mean-pooled last hidden states after centring; chance is 1 in 90.
@@ -176,7 +179,9 @@ def same_drawing_r1(model: PreTrainedModel, tokenizer: Any) -> float:
     return recall_at_1(first @ second.T)
 
 
-def _pooled(model: PreTrainedModel, tokenizer: Any, texts: list[str]) -> NDArray[np.float32]:
+def _pooled(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str]
+) -> NDArray[np.float32]:
     tokens = tokenizer(texts, padding="longest", return_tensors="pt")
     hidden = model.base_model(
         input_ids=tokens.input_ids, attention_mask=tokens.attention_mask

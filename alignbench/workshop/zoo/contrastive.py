@@ -18,7 +18,9 @@ from alignbench.zoo.pixels import normalised
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from transformers import PreTrainedTokenizerBase
 
+    from alignbench.weights.processors import ImageProcessor
     from alignbench.zoo.recipes import TrainingRecipe
 
 LOGIT_SCALE_LIMIT = math.log(100)
@@ -29,7 +31,11 @@ class ContrastiveTask:
     """Images with their texts; every second batch has a single type, so that negatives are hard."""
 
     def __init__(
-        self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], tokenizer: Any, processor: Any
+        self,
+        recipe: TrainingRecipe,
+        pixels: NDArray[np.uint8],
+        tokenizer: PreTrainedTokenizerBase,
+        processor: ImageProcessor,
     ) -> None:
         self._recipe, self._pixels, self._tokenizer, self._processor = recipe, pixels, tokenizer, processor
         self._drawings = Drawings()
@@ -52,7 +58,7 @@ class ContrastiveTask:
             self.module.logit_scale.clamp_(0, LOGIT_SCALE_LIMIT)
 
 
-def build(recipe: TrainingRecipe, tokenizer: Any) -> Any:
+def build(recipe: TrainingRecipe, tokenizer: PreTrainedTokenizerBase) -> Any:
     """Return the untrained model of `recipe`, with the tokenizer's special tokens in its configuration."""
     text_config = {**recipe.config["text_config"], **special_ids(tokenizer)}
     config = {**recipe.config, "text_config": text_config}
@@ -66,7 +72,7 @@ def build(recipe: TrainingRecipe, tokenizer: Any) -> Any:
     return model
 
 
-def encoded(tokenizer: Any, texts: list[str]) -> Any:
+def encoded(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Any:
     """Return token tensors; a model without attention mask (SigLIP) gets full length, as in its training."""
     whole = "attention_mask" not in tokenizer.model_input_names
     return tokenizer(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from alignbench.weights.processors import ImageProcessor
     from alignbench.zoo.recipes import TrainingRecipe
 
 PROTOTYPES = 256
@@ -80,7 +81,7 @@ class StudentTeacher(nn.Module):
 class Distillation:
     """Two large and two small crops per image; the teacher sees only the large ones."""
 
-    def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: Any) -> None:
+    def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: ImageProcessor) -> None:
         self._recipe, self._pixels, self._processor = recipe, pixels, processor
         torch.manual_seed(recipe.seed)
         self.module = StudentTeacher(recipe.config)

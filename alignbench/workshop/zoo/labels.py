@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets.synthetic import Description
+    from alignbench.weights.processors import ImageProcessor
     from alignbench.zoo.recipes import TrainingRecipe
 
 MOST = 12  # the largest number of items that is distinguished
@@ -28,7 +29,7 @@ MOST = 12  # the largest number of items that is distinguished
 class Labelled:
     """Images with one label each; the head on the CLS token is discarded afterwards."""
 
-    def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: Any) -> None:
+    def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: ImageProcessor) -> None:
         self._recipe, self._pixels, self._processor = recipe, pixels, processor
         self._targets = targets(recipe.objective, len(pixels))
         outputs = self._targets.shape[1] if self._targets.ndim == 2 else int(self._targets.max()) + 1

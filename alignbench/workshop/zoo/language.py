@@ -14,6 +14,8 @@ from alignbench.workshop.zoo.loop import ATTENTION
 from alignbench.workshop.zoo.tokenizer import special_ids
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from alignbench.zoo.recipes import TrainingRecipe
 
 IGNORED = -100
@@ -23,7 +25,7 @@ FAMILIES = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen": (Qwen2Config, Qwen
 class Language:
     """A batch has one document for each of its drawings, followed by the end-of-text token."""
 
-    def __init__(self, recipe: TrainingRecipe, tokenizer: Any) -> None:
+    def __init__(self, recipe: TrainingRecipe, tokenizer: PreTrainedTokenizerBase) -> None:
         self._recipe, self._tokenizer = recipe, tokenizer
         self._drawings = Drawings()
         self.module = build(recipe, tokenizer)
@@ -44,7 +46,7 @@ class Language:
         """Do nothing after a step."""
 
 
-def build(recipe: TrainingRecipe, tokenizer: Any) -> Any:
+def build(recipe: TrainingRecipe, tokenizer: PreTrainedTokenizerBase) -> Any:
     """Return the untrained model of `recipe`, with the tokenizer's special tokens in its configuration."""
     config, model = FAMILIES[recipe.family]
     torch.manual_seed(recipe.seed)

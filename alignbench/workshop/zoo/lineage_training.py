@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
+    from alignbench.weights.processors import Saves
     from alignbench.workshop.zoo.loop import TrainingTask
     from alignbench.zoo.lineages import Lineage
 
@@ -61,11 +62,10 @@ def make_lineages(
 
 def _make(lineage: Lineage, out: Path, work: Path, say: Callable[[str], None]) -> None:
     recipe = lineage.recipe
-    processor = image_processor(recipe.objective, lineage.side)
-    tokenizer = None
+    parts = [processor := image_processor(recipe.objective, lineage.side)]
     if recipe.objective == "random":
         torch.manual_seed(recipe.seed)
-        _keep(Dinov2Model(Dinov2Config(**recipe.config)), None, processor, lineage, 0, out)
+        _keep(Dinov2Model(Dinov2Config(**recipe.config)), parts, lineage, 0, out)
         return
     pixels = shrunk(pool(recipe.pool, work, workers=1), lineage.side)
     task: Any
@@ -73,13 +73,12 @@ def _make(lineage: Lineage, out: Path, work: Path, say: Callable[[str], None]) -
         packaged = "mini-clip" if recipe.objective == "softmax" else "mini-siglip"
         tokenizer = AutoTokenizer.from_pretrained(models_dir() / packaged)
         task = ContrastiveTask(recipe, pixels, tokenizer, processor)
+        parts = [tokenizer, processor]
     else:
         kinds: dict[str, Any] = {"masked": Masked, "distill": Distillation}
         task = kinds.get(recipe.objective, Labelled)(recipe, pixels, processor)
     checkpoint = work / f"{recipe.name}.pt"
-    kept = SavingTask(
-        task, lambda step: _keep(_model(task), tokenizer, processor, lineage, step, out), lineage.checkpoints
-    )
+    kept = SavingTask(task, lambda step: _keep(_model(task), parts, lineage, step, out), lineage.checkpoints)
     train(kept, recipe, checkpoint, say)
     # A training that was interrupted between its last step and the last file is already complete.
     if not (out / lineage.name / CARD).is_file():
@@ -122,13 +121,17 @@ def _model(task: Any) -> Any:
 
 
 def _keep(
-    model: PreTrainedModel, tokenizer: Any, processor: Any, lineage: Lineage, step: int, out: Path
+    model: PreTrainedModel,
+    parts: Iterable[Saves],
+    lineage: Lineage,
+    step: int,
+    out: Path,
 ) -> None:
     """Write a checkpoint beside its place and move it there, so that the folder is complete or absent."""
     recipe = lineage.recipe
     folder = out / lineage.checkpoints[step]
     unfinished = claim_folder(out / f".{folder.name}.part")
-    save(copy.deepcopy(model), tokenizer, processor, unfinished)
+    save(copy.deepcopy(model), parts, unfinished)
     card = Card(lineage.name, lineage.origin, recipe.objective, step, recipe.steps)
     (unfinished / CARD).write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

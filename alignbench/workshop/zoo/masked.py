@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from alignbench.weights.processors import ImageProcessor
     from alignbench.zoo.recipes import TrainingRecipe
 
 MASKED = 0.6  # share of the patches
@@ -29,7 +30,7 @@ _FLAT = 1e-2  # added to a patch's variance, because most patches are blank pape
 class Masked:
     """A vision transformer with a linear head from each patch token to the pixels of its patch."""
 
-    def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: Any) -> None:
+    def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: ImageProcessor) -> None:
         self._recipe, self._pixels, self._processor = recipe, pixels, processor
         self._patch = int(recipe.config["patch_size"])
         torch.manual_seed(recipe.seed)

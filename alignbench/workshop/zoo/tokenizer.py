@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -11,6 +11,8 @@ from alignbench.zoo.recipes import VOCABULARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from transformers import PreTrainedTokenizerBase
 
 # the tokens around a text, as in the family
 FRAMES = {
@@ -22,13 +24,13 @@ FRAMES = {
 SPECIAL = ("<pad>", "<unk>")
 
 
-def special_ids(tokenizer: Any) -> dict[str, int | None]:
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
     """Return the ids of the tokenizer's special tokens as options of a model's configuration."""
     names = ("bos_token_id", "eos_token_id", "pad_token_id")
     return {name: getattr(tokenizer, name) for name in names}
 
 
-def train_tokenizer(texts: Iterable[str], family: str, max_length: int) -> Any:
+def train_tokenizer(texts: Iterable[str], family: str, max_length: int) -> PreTrainedTokenizerFast:
     """Return a fast tokenizer of 2,048 tokens that frames its texts as `family` does.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,11 +18,12 @@ from alignbench.workshop.zoo.tokenizer import train_tokenizer
 from alignbench.zoo.pixels import image_processor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from alignbench.weights.processors import Saves
     from alignbench.zoo.recipes import TrainingRecipe
 
 TOKENIZER_DRAWINGS = 4000
@@ -42,18 +43,20 @@ def train_model(
         threads: torch's number of threads.
     """
     torch.set_num_threads(threads)
-    tokenizer = _tokenizer(recipe) if recipe.objective != "distill" else None
-    processor = image_processor(recipe.objective) if recipe.objective != "language" else None
     task: ContrastiveTask | Distillation | Language
+    parts: list[Saves]
     if recipe.objective == "language":
+        parts = [tokenizer := _tokenizer(recipe)]
         task = Language(recipe, tokenizer)
     elif recipe.objective == "distill":
+        parts = [processor := image_processor(recipe.objective)]
         task = Distillation(recipe, pool(recipe.pool, work), processor)
     else:
+        parts = [tokenizer := _tokenizer(recipe), processor := image_processor(recipe.objective)]
         task = ContrastiveTask(recipe, pool(recipe.pool, work), tokenizer, processor)
     progress = train(task, recipe, work / f"{recipe.name}.pt", say)
     model = task.model if isinstance(task, Distillation) else task.module
-    save(model, tokenizer, processor, out)
+    save(model, parts, out)
     record = {
         "name": recipe.name,
         "objective": recipe.objective,
@@ -71,16 +74,15 @@ def train_model(
     return progress
 
 
-def save(model: PreTrainedModel, tokenizer: Any, processor: Any, out: Path) -> None:
+def save(model: PreTrainedModel, parts: Iterable[Saves], out: Path) -> None:
     """Write weights as fp16 safetensors, with everything that `from_pretrained` needs."""
     model.eval().to(torch.float16).save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)  # safetensors makes it readable for the owner only
-    for part in (tokenizer, processor):
-        if part is not None:
-            part.save_pretrained(out)
+    for part in parts:
+        part.save_pretrained(out)
 
 
-def _tokenizer(recipe: TrainingRecipe) -> Any:
+def _tokenizer(recipe: TrainingRecipe) -> PreTrainedTokenizerBase:
     text_config = recipe.config.get("text_config", recipe.config)
     return train_tokenizer(_texts(recipe), recipe.family, text_config["max_position_embeddings"])
 

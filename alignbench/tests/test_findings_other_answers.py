@@ -1,4 +1,4 @@
-"""Where nearest neighbours name another best encoder than calibrated CKA, one sentence says so."""
+"""Where neighbours or debiased CKA name another best encoder than calibrated CKA, one sentence says so."""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ def test_the_other_answer_is_told_with_its_calibrated_values(local: list[Score])
     assert said(*CKA, *local) == [expected]
 
 
+def test_debiased_cka_is_a_witness_against_the_bias_of_the_calibrated_one() -> None:
+    other = scored("debiased_cka", a=0.41, b=0.45, c=0.1)
+    [ranking] = rank([*CKA, *other])
+    start = "Without the bias against encoders of many directions the best is another one"
+    expected = f"{start}: debiased_cka names b (0.450); a (0.410) is behind by more than chance."
+    assert [line for line in answer(ranking, str) if "the best is another one" in line] == [expected]
+    both = [*CKA, *other, *scored("mutual_knn", a=0.28, b=0.37, c=0.19)]
+    [ranking] = rank(both)
+    assert [other.metric for other in ranking.beside] == ["calibrated_mutual_knn", "debiased_cka"]
+
+
 def test_a_tie_is_named_whole() -> None:
     cka = scored("calibrated_cka", a=0.4, d=0.3999, b=0.3, c=0.1)
     local = scored("mutual_knn", a=0.15, d=0.16, b=0.37, c=0.3701)
@@ -68,7 +79,8 @@ def test_a_tie_is_named_whole() -> None:
     [
         scored("mutual_knn", a=0.37, b=0.28, c=0.19),  # the same order
         scored("mutual_knn", 0.2, a=0.28, b=0.37, c=0.19),  # within ties
-        scored("rsa", a=0.28, b=0.37, c=0.19),  # not local
+        scored("rsa", a=0.28, b=0.37, c=0.19),  # no witness
+        scored("debiased_cka", 0.2, a=0.41, b=0.45, c=0.1),  # within ties
         [],
     ],
 )
@@ -98,4 +110,4 @@ def test_the_summary_has_the_sentence_and_the_file_does_not() -> None:
     findings = Findings.of(scores, make_run())
     assert START in summary_markdown(findings, [])
     assert START in findings.answer()
-    assert "local" not in findings.ranking().to_dict()
+    assert "beside" not in findings.ranking().to_dict()
