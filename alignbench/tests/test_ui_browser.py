@@ -161,3 +161,38 @@ def test_two_visitors_who_click_at_once_both_get_their_results(browser: Any, url
     for one in (visit, other):
         one.wait_for("coral", "Done.")
     other.page.close()
+
+
+def in_first_screen(page: Any, selector: str) -> bool:
+    box = page.locator(selector).first.bounding_box()
+    return box is not None and box["y"] + box["height"] <= page.viewport_size["height"]
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["desk", "phone"])
+def test_run_and_its_answer_are_on_the_first_screen(
+    browser: Any, url: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    visit = Visit(browser, url, viewport={"width": size[0], "height": size[1]})
+    page = visit.page
+    page.wait_for_selector("#run-compare", state="visible")
+    assert page.get_by_role("tab").count() >= len(TABS)
+    assert all(page.get_by_role("tab", name=name).is_visible() for name in TABS.values())
+    assert in_first_screen(page, "#run-compare")
+    assert page.locator("#before-compare td").count() > 5
+    visit.run("compare")
+    visit.wait_for("compare", "Done.")
+    assert in_first_screen(page, "#answer-compare .ab-headline")
+    assert not page.locator("#before-compare").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    page.screenshot(path=tmp_path / f"{size[0]}.png")
+    page.close()
+
+
+def test_an_error_is_told_once_and_in_words_of_the_page(visit: Visit) -> None:
+    visit.open("coral")
+    visit.page.get_by_label("Samples per type").locator("visible=true").fill("0")
+    visit.run("coral")
+    visit.page.wait_for_selector("#status-coral [role=alert]")
+    said = visit.page.locator("#status-coral").inner_text()
+    assert said.startswith("Samples per type: ")
+    assert visit.page.get_by_text(said.strip(), exact=False).count() == 1

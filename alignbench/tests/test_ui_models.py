@@ -46,7 +46,7 @@ class FakeModel:
 
 def test_names_without_weights_are_marked() -> None:
     offered = {name: shown for shown, name in Menu().encoders()}
-    assert offered["mini-clip"] == "mini-clip (built-in toy model)"
+    assert offered["mini-clip"] == "mini-clip (toy)"
     assert offered["random-vit"] == "random-vit (untrained)"
     assert "not at hand" in offered["clip"]
 
@@ -106,9 +106,9 @@ def test_the_page_asks_for_neighbours_as_the_options_do() -> None:
     for p, n, says in (
         ("many", "", "Perplexity of t-SNE: expected a number or nothing, got 'many'"),
         ("", "1.5", "Neighbours of UMAP: expected a whole number or nothing, got '1.5'"),
-        ("nan", "", "--align-perplexity: expected a number from 1 on, got nan"),
+        ("nan", "", "Perplexity of t-SNE: expected a number from 1 on, got nan"),
         ([3], {}, "Perplexity of t-SNE: expected a number or nothing"),
-        ("", "1", "--align-neighbors: expected at least 2, got 1"),
+        ("", "1", "Neighbours of UMAP: expected at least 2, got 1"),
     ):
         with pytest.raises(ConfigError, match=says):
             asked(p, n)
@@ -118,7 +118,7 @@ def test_a_reserved_type_is_refused_and_rows_without_types_offer_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
-    with pytest.raises(ConfigError, match="--data-types: 'all' is reserved"):
+    with pytest.raises(ConfigError, match="Data types: 'all' is reserved"):
         Menu().options({**names, "data_types": ["chart", "all"]})
     monkeypatch.delenv("VLM_DATA_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alignbench.llms import LLM
 
 Choice = tuple[str, str]
+_TOY = " (toy)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,13 @@ class Choices:
     llms: list[Choice]
     data_types: list[str]
     defaults: dict[str, Any]
+
+    @property
+    def toys(self) -> bool:
+        """Whether a toy model is chosen at first."""
+        texts = {name: text for text, name in (*self.encoders, *self.llms)}
+        chosen = (*self.defaults["encoders"], *self.defaults["llms"])
+        return any(texts.get(name, "").endswith(_TOY) for name in chosen)
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ class Menu:
         for option, offered in (("encoders", self.encoders), ("llms", self.llms)):
             if option in chosen:
                 _check_names(option, chosen[option], [name for _, name in offered()])
-        return Options({**self.given, **chosen})
+        return Options({**self.given, **chosen}, spell=lambda option: option.label)
 
     def command(self, experiment: str, chosen: Mapping[str, Any], extra: Iterable[str] = ()) -> str:
         """Return the command that makes the same run in a terminal."""
@@ -155,7 +163,7 @@ def _described(name: str, resolve: Callable[[str], Encoder | LLM | Custom]) -> s
         if isinstance(handle, Custom):
             return name
         if handle.info.weights in TOYS:
-            return f"{name} ({handle.info.weights_words})"
+            return f"{name}{_TOY}"
         return name if handle.source.local(handle.wanted) is not None else f"{name} (not at hand: a download)"
     except AlignbenchError:
         return f"{name} (can't be used here)"

@@ -14,6 +14,7 @@ from alignbench.errors import AlignbenchError
 from alignbench.plots.style import type_looks
 from alignbench.show.table import HEAD
 from alignbench.text import clean
+from alignbench.ui.before import READY, to_come, toy_notice
 from alignbench.ui.fields import Field, build
 from alignbench.ui.jobs import Cancellation, JobState
 from alignbench.ui.results import View
@@ -32,7 +33,6 @@ QUEUE = 16  # the largest number of waiting clicks
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "device"}
 _SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 _MONO = ("ui-monospace", "Consolas", "Menlo", "monospace")
-READY = '<p class="ab-status">Nothing computed yet: choose, and press Run.</p>'
 
 
 def theme() -> Any:
@@ -69,8 +69,9 @@ def build_page(app: App) -> gr.Blocks:
         gr.HTML(
             '<header class="ab-head"><h1>alignbench</h1>'
             "<p>Which vision encoder fits my LLM, and how sure can I be?</p></header>"
+            + toy_notice(toys=choices.toys)
         )
-        with gr.Tabs():
+        with gr.Tabs(overflow_behavior="wrap"):  # its menu would hide all but one on a phone
             for tab in tabs():
                 with gr.Tab(tab.name, id=tab.experiment):
                     _tab(app, tab, choices)
@@ -80,16 +81,19 @@ def build_page(app: App) -> gr.Blocks:
 
 def _tab(app: App, tab: Tab, choices: Choices) -> None:
     gr.HTML(f'<p class="ab-about">{html.escape(tab.about)}</p>')
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280):
-            fields = [field for control in tab.controls for field in build(control, choices)]
-            with gr.Row():
-                run = gr.Button("Run", variant="primary", elem_id=f"run-{tab.experiment}", min_width=80)
-                stop = gr.Button(
-                    "Stop", variant="stop", interactive=False, elem_id=f"stop-{tab.experiment}", min_width=80
-                )
+    with gr.Row(equal_height=True):
+        with gr.Column(scale=1, min_width=280), gr.Row():
+            run = gr.Button("Run", variant="primary", elem_id=f"run-{tab.experiment}", min_width=80)
+            stop = gr.Button(
+                "Stop", variant="stop", interactive=False, elem_id=f"stop-{tab.experiment}", min_width=80
+            )
         with gr.Column(scale=3, min_width=300):
             status = gr.HTML(READY, elem_id=f"status-{tab.experiment}")
+    with gr.Row(equal_height=False, elem_classes="ab-body"):
+        with gr.Column(scale=1, min_width=280):
+            fields = [field for control in tab.controls for field in build(control, choices)]
+        with gr.Column(scale=3, min_width=300, elem_classes="ab-results"):
+            before = gr.HTML(to_come(tab), elem_id=f"before-{tab.experiment}")
             if "image" in tab.controls:
                 _previewed(app, next(field for field in fields if field.name == "upload"))
             results = gr.Column(visible=False)
@@ -104,7 +108,6 @@ def _tab(app: App, tab: Tab, choices: Choices) -> None:
                     wrap=True,
                     label="All scores",
                     max_height=460,
-                    show_search="filter",
                     elem_id=f"table-{tab.experiment}",
                     elem_classes="ab-table",
                 )
@@ -113,7 +116,7 @@ def _tab(app: App, tab: Tab, choices: Choices) -> None:
                         gr.DownloadButton(text, size="md", min_width=120)
                         for text in ("Scores (CSV)", "Scores (JSON)", "Figures (ZIP)")
                     ]
-    outputs = [status, run, stop, results, answer, figures, table, *files, *scatter]
+    outputs = [status, run, stop, before, results, answer, figures, table, *files, *scatter]
     clicked = run.click(
         _handler(app, tab, fields, len(outputs), bool(scatter)),
         inputs=[field.component for field in fields],
@@ -170,6 +173,7 @@ def _handler(
 
 def _results(view: View, scattered: bool) -> list[Any]:
     values: list[Any] = [
+        gr.HTML(visible=False),
         gr.Column(visible=True),
         view.answer,
         view.figures,
@@ -256,4 +260,5 @@ def _status(text: str, role: str) -> str:
 
 
 def _error(text: str) -> gr.Error:
-    return gr.Error(html.escape(clean(text)), duration=20, print_exception=False)
+    """Return the error for programs; visitors read it in the status already."""
+    return gr.Error(html.escape(clean(text)), visible=False, print_exception=False)

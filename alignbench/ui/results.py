@@ -22,6 +22,7 @@ from alignbench.show.terminal import retrieved
 from alignbench.stats.prediction import worth
 from alignbench.text import clean, cut
 from alignbench.types import jsonable
+from alignbench.ui.headline import counted, headline
 from alignbench.ui.tables import pair_table
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _figure(name: str, png: Path) -> str:
     title, read, not_shown = map(_safe, (caption.title, caption.read, caption.not_shown))
     data = base64.b64encode(png.read_bytes()).decode()
     return (
-        f'<figure class="ab-figure"><h3>{title}</h3>'
+        f'<figure class="ab-figure"><h2>{title}</h2>'
         f'<div class="ab-scroll" tabindex="0" role="group" aria-label="{title}">'
         f'<img alt="{title} {read}" src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{read} <strong>It does not show:</strong> {not_shown}</figcaption></figure>"
@@ -155,6 +156,7 @@ def _answer(findings: Findings, command: str, notes: Sequence[str]) -> str:
     parts = [
         f'<p class="ab-warning"><b>Warning:</b> {_safe(sentence)}</p>' for sentence in findings.toy_warnings
     ]
+    names = {model: _name(model) for score in scores for model in (score.encoder, score.llm) if model}
     rankings = [ranking for ranking in findings.rankings if ranking.metric is not None]
     for ranking in rankings:
         lines = answer(ranking, _name, _safe)
@@ -165,15 +167,12 @@ def _answer(findings: Findings, command: str, notes: Sequence[str]) -> str:
     parts += [f'<p class="ab-headline">{_safe(race.statement)}</p>' for race in races]
     sizes = scaling_sentences(scores, findings.labels.__getitem__)
     parts += [f'<p class="ab-headline">{_safe(sentence)}</p>' for sentence in sizes]
+    sentences = retrieved(scores, names)
     if not rankings and not races and not sizes:
-        missing = sum(score.value is None for score in scores)
-        headline = f"{len(scores)} scores"
-        if missing:
-            headline += f", {missing} of them not applicable (the table says why)"
-        parts.append(f'<p class="ab-headline">{headline}.</p>')
+        said = headline(scores, _name) or (sentences.pop(0) if sentences else counted(scores))
+        parts.append(f'<p class="ab-headline">{said}</p>')
     parts.append(pair_table(scores, _name, _safe))
-    names = {model: _name(model) for score in scores for model in (score.encoder, score.llm) if model}
-    sentences = [*retrieved(scores, names), *control_sentences(findings.controls, _name, _safe)]
+    sentences += control_sentences(findings.controls, _name, _safe)
     parts += [*(f"<p>{sentence}</p>" for sentence in sentences), *_predicted(findings.prediction)]
     if notes:
         parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')

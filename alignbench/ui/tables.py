@@ -22,7 +22,7 @@ COLUMNS = {
 _ABOUT = (
     "MSE and cosine compare held-out texts with those that a linear projection predicts from their images. "
     "Higher is better, except for MSE, where predicting the mean text gives 1. CKA as published is high even "
-    "for unrelated data if n is small; for calibrated CKA, 0 is chance. In brackets: 95% intervals."
+    "for unrelated data if n is small; for calibrated CKA, 0 is chance. Below each value: its 95% interval."
 )
 
 
@@ -45,7 +45,7 @@ def pair_table(scores: Sequence[Score], name: Callable[[object], str], safe: Cal
     head = "".join(f'<th scope="col">{safe(text)}</th>' for text in ("encoder", "LLM", *COLUMNS.values()))
     rows = "".join(
         f"<tr><td>{name(pair[0])}</td><td>{name(pair[1])}</td>"
-        + "".join(f"<td>{safe(_cell(column.get(pair)))}</td>" for column in columns.values())
+        + "".join(f"<td>{_cell(column.get(pair), safe)}</td>" for column in columns.values())
         + "</tr>"
         for pair in pairs
     )
@@ -56,9 +56,10 @@ def pair_table(scores: Sequence[Score], name: Callable[[object], str], safe: Cal
     )
 
 
-def _cell(score: Score | None) -> str:
+def _cell(score: Score | None, safe: Callable[[object], str]) -> str:
     if score is None or score.value is None:
-        return "n/a" if score is None else f"n/a: {score.reason}"
+        return safe("n/a" if score is None else f"n/a: {score.reason}")
     if score.interval is None:
-        return number(score.value)
-    return f"{number(score.value)} ({number(score.interval.low)} to {number(score.interval.high)})"
+        return safe(number(score.value))
+    low, high = number(score.interval.low), number(score.interval.high)
+    return f"{safe(number(score.value))} <small>{safe(f'{low} to {high}')}</small>"

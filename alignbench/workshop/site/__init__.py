@@ -95,6 +95,8 @@ def write_pages(pages: Path, run: Path) -> None:
     for name, text in reference_pages().items():
         (pages / "reference" / f"{name}.md").write_text(text, encoding="utf-8")
     gallery(pages, run)
+    for name in ("readable.css", "readable.js"):
+        shutil.copy(CONFIG.with_name(name), pages / name)
 
 
 def as_markdown(notebook: dict[str, object]) -> str:
