@@ -22,7 +22,7 @@ COLUMNS = {
 _ABOUT = (
     "MSE and cosine compare held-out texts with those that a linear projection predicts from their images. "
     "Higher is better, except for MSE, where predicting the mean text gives 1. CKA as published is high even "
-    "for unrelated data if n is small; for calibrated CKA, 0 is chance. The smaller numbers are 95% intervals."
+    "for unrelated data if n is small; for calibrated CKA, 0 is chance. Smaller numbers: 95% intervals."
 )
 
 
