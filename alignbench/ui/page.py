@@ -94,7 +94,8 @@ def _tab(app: App, tab: Tab, choices: Choices) -> None:
         with gr.Column(scale=1, min_width=280, elem_id=f"choices-{tab.experiment}"):
             fields = [field for control in tab.controls for field in build(control, choices)]
         with gr.Column(scale=3, min_width=300, elem_classes="ab-results"):
-            before = gr.HTML(to_come(tab), elem_id=f"before-{tab.experiment}")
+            with gr.Column(elem_id=f"before-{tab.experiment}") as before:
+                gr.HTML(to_come(tab))
             if "image" in tab.controls:
                 _previewed(app, next(field for field in fields if field.name == "upload"))
             results = gr.Column(visible=False)
@@ -174,7 +175,7 @@ def _handler(
 
 def _results(view: View, scattered: bool) -> list[Any]:
     values: list[Any] = [
-        gr.HTML(visible=False),
+        gr.Column(visible=False),
         gr.Column(visible=True),
         view.answer,
         view.figures,
