@@ -96,6 +96,15 @@ def test_the_gallery_shows_a_runs_figures(tmp_path: Path) -> None:
     assert (tmp_path / "pages" / "pictures" / "eas_dashboard.png").read_bytes() == b"a picture"
 
 
+def test_what_makes_pages_readable_is_with_them(tmp_path: Path) -> None:
+    write_pages(tmp_path / "pages", tmp_path)
+    named = re.findall(
+        r"^extra_(?:css|javascript): \[(.*)\]$", CONFIG.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(named) == 2
+    assert all((tmp_path / "pages" / name).is_file() for name in named)
+
+
 def test_a_run_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(AlignbenchError, match="there is no such folder"):
         main(["--to", str(tmp_path / "site"), "--run", str(tmp_path / "nowhere")])

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.plots.declared import caption_of
+from alignbench.tests.attention_fakes import make_attention
 from alignbench.tests.docs_blocks import ROOT
 from alignbench.tests.docs_commands import checked
-from alignbench.tests.report_fakes import make_score
+from alignbench.tests.report_fakes import make_result, make_run, make_score, make_scores
 from alignbench.ui.before import OWN, to_come, toy_notice
 from alignbench.ui.headline import counted, headline
 from alignbench.ui.menu import Menu
+from alignbench.ui.results import view_of
 from alignbench.ui.tables import pair_table
 from alignbench.ui.tabs import tabs
 
@@ -122,3 +124,16 @@ def test_text_from_data_is_escaped_in_the_table_of_pairs(tmp_path: Path) -> None
     )
     assert "<b>" not in table
     assert "<i>" not in table
+
+
+@pytest.mark.slow
+def test_a_title_that_is_in_the_picture_is_not_seen_twice(tmp_path: Path) -> None:
+    options = Menu().options({"encoders": ["mini-clip"], "llms": ["mini-llama"]})
+    result = make_result(make_attention(["mini-clip"])[0], make_run())
+    view = view_of(
+        result, ["attention_localisation"], folder=tmp_path, name="x", options=options, command="c"
+    )
+    assert view.figures.count("<h2") == view.figures.count('<h2 class="ab-unseen">') == 1
+    result = make_result(make_scores(), make_run())
+    view = view_of(result, ["cka_comparison"], folder=tmp_path, name="x", options=options, command="c")
+    assert "<h2>Does the similarity measure matter?</h2>" in view.figures

@@ -193,6 +193,6 @@ def test_an_error_is_told_once_and_in_words_of_the_page(visit: Visit) -> None:
     visit.page.get_by_label("Samples per type").locator("visible=true").fill("0")
     visit.run("coral")
     visit.page.wait_for_selector("#status-coral [role=alert]")
-    said = visit.page.locator("#status-coral").inner_text()
-    assert said.startswith("Samples per type: ")
-    assert visit.page.get_by_text(said.strip(), exact=False).count() == 1
+    said = visit.page.locator("#status-coral [role=alert]").inner_text()
+    assert said == "Samples per type: expected a whole number from 1 to 5,000, got 0"
+    assert visit.page.get_by_text(said).count() == 1

@@ -117,7 +117,7 @@ def test_a_client_that_leaves_does_not_keep_the_device(client: Any, url: str) ->
     [
         ((["mini-clip"], [], *DATA, 99), "choose at least one LLM"),
         ((["mini-clip"], ["mini-llama"], [], 10, 42, 99), "Data types: choose at least one"),
-        ((["mini-clip"], ["mini-llama"], ["chart"], 10, 42, 10**9), "shuffled pairings|maximum"),
+        ((["mini-clip"], ["mini-llama"], ["chart"], 10, 42, 10**9), "Shuffled pairings"),
         ((["/etc"], ["mini-llama"], *DATA, 99), "not on the list|not in the list of choices"),
     ],
 )

@@ -74,7 +74,8 @@ def _field(option: Option[Any], choices: Choices) -> Field:
         component = gr.Textbox(label=label, info=f"{option.help[:1].upper()}{option.help[1:]}.")
         return Field(name, component, _number(label, int if option.kind == "integer" else float, option.most))
     least, most = option.least or 0, option.most or 2**31 - 1
-    component = gr.Number(value=value, precision=0, minimum=least, maximum=most, label=label)
+    # Without limits of its own: gradio would refuse a value before `_whole` can say which one, and why.
+    component = gr.Number(value=value, precision=0, label=label)
     return Field(name, component, _whole(label, least, most))
 
 

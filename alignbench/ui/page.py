@@ -80,7 +80,8 @@ def build_page(app: App) -> gr.Blocks:
 
 
 def _tab(app: App, tab: Tab, choices: Choices) -> None:
-    gr.HTML(f'<p class="ab-about">{html.escape(tab.about)}</p>')
+    to_choices = f'<a class="ab-jump" href="#choices-{tab.experiment}">What it runs with is below.</a>'
+    gr.HTML(f'<p class="ab-about">{html.escape(tab.about)} {to_choices}</p>')
     with gr.Row(equal_height=True):
         with gr.Column(scale=1, min_width=280), gr.Row():
             run = gr.Button("Run", variant="primary", elem_id=f"run-{tab.experiment}", min_width=80)
@@ -90,10 +91,11 @@ def _tab(app: App, tab: Tab, choices: Choices) -> None:
         with gr.Column(scale=3, min_width=300):
             status = gr.HTML(READY, elem_id=f"status-{tab.experiment}")
     with gr.Row(equal_height=False, elem_classes="ab-body"):
-        with gr.Column(scale=1, min_width=280):
+        with gr.Column(scale=1, min_width=280, elem_id=f"choices-{tab.experiment}"):
             fields = [field for control in tab.controls for field in build(control, choices)]
         with gr.Column(scale=3, min_width=300, elem_classes="ab-results"):
-            before = gr.HTML(to_come(tab), elem_id=f"before-{tab.experiment}")
+            with gr.Column(elem_id=f"before-{tab.experiment}") as before:
+                gr.HTML(to_come(tab))
             if "image" in tab.controls:
                 _previewed(app, next(field for field in fields if field.name == "upload"))
             results = gr.Column(visible=False)
@@ -173,7 +175,7 @@ def _handler(
 
 def _results(view: View, scattered: bool) -> list[Any]:
     values: list[Any] = [
-        gr.HTML(visible=False),
+        gr.Column(visible=False),
         gr.Column(visible=True),
         view.answer,
         view.figures,

@@ -94,13 +94,13 @@ def view_of(
     write_text(files[0], scores_csv(result.scores))
     write_text(files[1], dump(scores, indent=1))
     with zipfile.ZipFile(files[2], "w", zipfile.ZIP_DEFLATED) as archive:
-        for png in drawn.values():
+        for png, _ in drawn.values():
             for path in (png, png.with_suffix(".svg")):
                 archive.write(path, path.name)
     return View(
         _answer(result.findings, command, [*notes, *problems, *_not_drawn(figures, drawn)]),
         *score_table(result.scores),
-        "".join(_figure(figure, png) for figure, png in drawn.items()),
+        "".join(_figure(figure, png, titled=titled) for figure, (png, titled) in drawn.items()),
         files,
         _points(result),
     )
@@ -112,19 +112,20 @@ def _draw(
     folder: Path,
     complain: Callable[[str], None],
     tell: Callable[[str], None],
-) -> dict[str, Path]:
-    """Draw the figures that the scores and arrays allow."""
+) -> dict[str, tuple[Path, bool]]:
+    """Draw the figures that the scores and arrays allow; return their files, and which show their titles."""
     inputs = result.inputs
     for problem in result.problems:
         complain(problem)
-    drawn: dict[str, Path] = {}
+    drawn: dict[str, tuple[Path, bool]] = {}
     unprintable: set[str] = set()
     for name in names:
         tell(f"drawing {caption_of(name).title}")
         try:
             figure = FIGURES.get(name)(inputs)
             if figure is not None:
-                drawn[name] = save(figure, folder / name)[0]
+                titled = figure.get_suptitle().startswith(caption_of(name).title)
+                drawn[name] = save(figure, folder / name)[0], titled
                 unprintable |= fallback_fonts(figure).missing
         except Exception as error:  # as in a run's report, a figure must not cost the numbers
             complain(f"the figure {name} could not be drawn ({type(error).__name__}: {error})")
@@ -133,12 +134,14 @@ def _draw(
     return drawn
 
 
-def _figure(name: str, png: Path) -> str:
+def _figure(name: str, png: Path, *, titled: bool) -> str:
+    """Return a figure with its caption; a title that is in the picture is for screen readers only."""
     caption = caption_of(name)
     title, read, not_shown = map(_safe, (caption.title, caption.read, caption.not_shown))
+    unseen = ' class="ab-unseen"' if titled else ""
     data = base64.b64encode(png.read_bytes()).decode()
     return (
-        f'<figure class="ab-figure"><h2>{title}</h2>'
+        f'<figure class="ab-figure"><h2{unseen}>{title}</h2>'
         f'<div class="ab-scroll" tabindex="0" role="group" aria-label="{title}">'
         f'<img alt="{title} {read}" src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{read} <strong>It does not show:</strong> {not_shown}</figcaption></figure>"

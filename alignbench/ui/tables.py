@@ -22,7 +22,7 @@ COLUMNS = {
 _ABOUT = (
     "MSE and cosine compare held-out texts with those that a linear projection predicts from their images. "
     "Higher is better, except for MSE, where predicting the mean text gives 1. CKA as published is high even "
-    "for unrelated data if n is small; for calibrated CKA, 0 is chance. Below each value: its 95% interval."
+    "for unrelated data if n is small; for calibrated CKA, 0 is chance. Smaller numbers: 95% intervals."
 )
 
 
@@ -45,11 +45,14 @@ def pair_table(scores: Sequence[Score], name: Callable[[object], str], safe: Cal
     head = "".join(f'<th scope="col">{safe(text)}</th>' for text in ("encoder", "LLM", *COLUMNS.values()))
     rows = "".join(
         f"<tr><td>{name(pair[0])}</td><td>{name(pair[1])}</td>"
-        + "".join(f"<td>{_cell(column.get(pair), safe)}</td>" for column in columns.values())
+        + "".join(
+            f'<td data-label="{safe(COLUMNS[metric])}">{_cell(column.get(pair), safe)}</td>'
+            for metric, column in columns.items()
+        )
         + "</tr>"
         for pair in pairs
     )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    table = f'<table class="ab-pairs"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     return (
         f'<div class="ab-scroll" tabindex="0" role="group" aria-label="CKA, MSE and cosine">{table}</div>'
         f"<p>{safe(_ABOUT)}</p>"
