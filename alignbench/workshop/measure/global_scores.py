@@ -96,5 +96,7 @@ def _missing(columns: list[ScoreDraws], cells: list[CalibrationCell]) -> str:
             fewest[key] = min(count, fewest.get(key, count))
     if not fewest:
         return "All cells have all their draws."
-    listed = "; ".join(f"`{name}` at n = {n} ({count} draws at least)" for (name, n), count in fewest.items())
+    listed = "; ".join(
+        f"`{name}` at n = {n} ({count} draws in some cells)" for (name, n), count in fewest.items()
+    )
     return f"Not finished: {listed}."
