@@ -8,10 +8,11 @@ import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.deletions import deletion_sums
+from alignbench.metrics.derived import derived, digest
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
 from alignbench.metrics.nulls import matched_norms, matched_products
 from alignbench.metrics.permuted import ProductMoments, kernel_product
-from alignbench.metrics.sums import LinearSums, gram, inner
+from alignbench.metrics.sums import FEW, LinearSums, gram, inner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +84,13 @@ def linear_cka_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) 
 def linear_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return linear CKA of x and y[p] for each permutation p; only the numerator is recomputed."""
     a, b = centered_sides(x, y, 3)
+    if len(a) <= FEW:
+        return _drawn(a, b, permutations)
+    # The next score with these permutations gets them, as the composites do.
+    return derived(("drawn", digest(permutations)), (a, b), lambda: _drawn(a, b, permutations))
+
+
+def _drawn(a: Matrix, b: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
     scale = float(np.sqrt(inner(a, a) * inner(b, b)))
     if len(a) <= GRAM_LIMIT:
         products = matched_products(gram(a), gram(b), permutations)

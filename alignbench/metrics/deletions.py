@@ -8,7 +8,7 @@ import numpy as np
 
 from alignbench.metrics.derived import derived
 from alignbench.metrics.downdating import DOWNDATED_FROM, KernelSums
-from alignbench.metrics.kernels import GRAM_LIMIT, centered_sides, doubly_centered
+from alignbench.metrics.kernels import centered_sides, doubly_centered
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.sums import LinearSums, gram
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
+KERNELS_UP_TO = 5700  # rows: up to here, the kernels that closed nulls need are kept for what follows
+
 
 def without(kernel: Matrix, block: Indices) -> Matrix:
     """Return the kernel of the rows that are not in `block`."""
@@ -32,9 +34,9 @@ def without(kernel: Matrix, block: Indices) -> Matrix:
 def deletion_sums(x: Matrix, y: Matrix, blocks: Sequence[Indices]) -> tuple[LinearSums, ...]:
     """Return the sums of all linear-kernel scores without each block of rows.
 
-    Up to GRAM_LIMIT rows, they come from the kernels: from sub-matrices, or above DOWNDATED_FROM rows from
-    sums of the whole minus those of the block. Beyond GRAM_LIMIT, they come from the moments minus those of
-    the block, in a second pass.
+    Up to KERNELS_UP_TO rows, they come from the kernels: from sub-matrices, or above DOWNDATED_FROM rows from
+    sums of the whole minus those of the block. Beyond KERNELS_UP_TO, they come from the moments minus those
+    of the block, in a second pass.
     """
     a, b = centered_sides(x, y, 3)
     what = "without", *(block.tobytes() for block in blocks)
@@ -42,7 +44,7 @@ def deletion_sums(x: Matrix, y: Matrix, blocks: Sequence[Indices]) -> tuple[Line
 
 
 def _deletion_sums(a: Matrix, b: Matrix, blocks: Sequence[Indices]) -> Iterator[LinearSums]:
-    if len(a) > GRAM_LIMIT:
+    if len(a) > KERNELS_UP_TO:
         total = Moments.from_arrays(a, b)
         for block in blocks:
             yield total.without(Moments.from_arrays(a[block], b[block])).sums()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-LIMIT = 2**29  # bytes of results and copies that a store keeps
-_LARGEST_SHARE = 2  # a result that would take more than a half of the limit is not kept
+LIMIT = 2**30  # bytes of results and copies that a store keeps
+_LARGEST_SHARE = 4  # a result that would take more than a quarter of the limit is not kept
 _OBJECT = 64  # bytes that an object other than an array is counted as
 
 

@@ -100,7 +100,8 @@ def cosine_lists(x: ArrayLike, rows: Indices, queries: Indices, k: int, name: st
         found, degrees, certain = _nearest(side, queries[open_], k, kept)
         certain |= kept == len(rows) - 1
         width = max(columns.shape[1], kept)
-        columns, weights = (np.pad(of, ((0, 0), (0, width - of.shape[1]))) for of in (columns, weights))
+        columns = np.pad(columns, ((0, 0), (0, width - columns.shape[1])))
+        weights = np.pad(weights, ((0, 0), (0, width - weights.shape[1])))
         columns[open_[certain], :kept], weights[open_[certain], :kept] = found[certain], degrees[certain]
         open_, kept = open_[~certain], 8 * kept
     order = np.argsort(-weights, axis=1, kind="stable")[:, : int(np.count_nonzero(weights, axis=1).max())]
@@ -169,5 +170,6 @@ def _candidates(side: _Side, queries: Indices, kept: int) -> tuple[Indices, Matr
         columns = np.concatenate([columns, numbers], axis=1)
         if products.shape[1] > kept:
             best = np.argpartition(products, -kept, axis=1)[:, -kept:]
-            columns, products = (np.take_along_axis(of, best, axis=1) for of in (columns, products))
+            columns = np.take_along_axis(columns, best, axis=1)
+            products = np.take_along_axis(products, best, axis=1)
     return columns, products

@@ -113,6 +113,8 @@ class Collector:
                 self._read_data()
                 possible = [item for item in session.items if not self.session.lacks(models_of(item))]
                 self._plan(demand_of(possible, encoders, llms))
+            else:
+                self._check(demand.tests)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
@@ -124,6 +126,8 @@ class Collector:
             ids = [name for name in ids if not (lacking and needed_by_ids([name], (), lacking))]
             needed = needed_by_ids(ids, encoders, llms)
             self._plan(Demand(ids, needed, needed))
+        elif not self._planned:
+            self._check(ids)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the test recorded; each score is on the disk before the next test ends."""
@@ -239,12 +243,17 @@ class Collector:
         ):
             return self.session.dataset
 
+    def _check(self, tests: Sequence[str]) -> None:
+        """Check that the run has what the parts of experiments that it computes take."""
+        with usage_errors():
+            for experiment, part in parts_of(tests, self.session.options):
+                part.check(SessionBench(self.session, experiment.name, tuple))
+
     def _plan(self, demand: Demand) -> None:
         self._planned = True
         dataset = self.session.dataset
+        self._check(demand.tests)
         with usage_errors():
-            for experiment, part in parts_of(demand.tests, self.session.options):
-                part.check(SessionBench(self.session, experiment.name, tuple))
             _ = self.session.store  # so that an error of the store is reported once, and not for each model
         models, problems = [], []
         for model in (

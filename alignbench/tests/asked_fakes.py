@@ -95,5 +95,6 @@ def _raced(make: Callable[..., Score], encoders: Sequence[str], llm: str) -> lis
     race = run_race(encoders, SIZES, look)
     course: dict[str, Any] = {"metric": "debiased_cka", "llm": llm, "groups": SIZES[-1], "error": 0.05}
     embedded, whole = race.entries, len(encoders) * SIZES[-1]
-    made = Course(race=race, scores=found, embedded=embedded, whole=whole, margin=0.0, budget=None, **course)
+    counted: dict[str, Any] = {"embedded": embedded, "computed": embedded, "given": 0, "whole": whole}
+    made = Course(race=race, scores=found, margin=0.0, budget=None, **counted, **course)
     return scores_of(made, 42)

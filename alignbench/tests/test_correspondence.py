@@ -108,6 +108,16 @@ def test_features_of_the_points_find_nearly_all_that_can_be_found() -> None:
     assert (score.n, score.dims, score.encoder, score.llm) == (40, (6,), "eye", None)
 
 
+def test_objects_of_drawn_pairs_are_elsewhere_and_of_another_size() -> None:
+    for pair in drawn().pairs:
+        corners = [
+            np.array([points.min(axis=0), points.max(axis=0)]) for points in (pair.points, pair.truths)
+        ]
+        source, target = (np.ptp(ends, axis=0) for ends in corners)
+        assert max(*(source / target), *(target / source)) >= 1.25
+        assert np.linalg.norm(corners[0].mean(axis=0) - corners[1].mean(axis=0)) >= 0.1 * 448
+
+
 def test_features_at_random_are_at_chance() -> None:
     values = [scored(at_random(drawn(), seed)) for seed in range(12)]
     mean = np.mean([score.value for score in values])
@@ -184,12 +194,16 @@ def test_a_figure_gets_the_places_that_were_found() -> None:
     assert (arrays["right"] == 1).mean() > 0.7
 
 
+@pytest.fixture(scope="module")
+def eye(folders: Callable[[str], Path]) -> Path:
+    """A tiny encoder, made before pytester notes the imported modules: it forgets all others."""
+    return folders("dinov2")
+
+
 @pytest.mark.slow
-def test_a_run_scores_drawn_pairs_or_a_folder(
-    folders: Callable[[str], Path], project: pytest.Pytester, tmp_path: Path
-) -> None:
+def test_a_run_scores_drawn_pairs_or_a_folder(eye: Path, project: pytest.Pytester, tmp_path: Path) -> None:
     copy_benchmarks(project, "test_correspondence.py")
-    ours = (f"--encoders=eye={folders('dinov2')},toy-a", "--n-samples=2")
+    ours = (f"--encoders=eye={eye},toy-a", "--n-samples=2")
     result = run(project, "benchmarks", *ours, "-m", "correspondence", "-p", "no:xdist")
     assert result.ret == 0
     result.stdout.fnmatch_lines_random(["model  eye: *, pairs of images to match"])

@@ -149,8 +149,6 @@ def test_drawn_keypoints_lie_on_parts_of_the_same_look_in_both_images() -> None:
             )
         scale = np.ptp(pair.truths, axis=0) / np.ptp(pair.points, axis=0)
         assert scale[0] == pytest.approx(scale[1])
-        assert max(scale[0], 1 / scale[0]) >= 1.25
-        assert np.linalg.norm(np.diff([pair.points.mean(axis=0), pair.truths.mean(axis=0)], axis=0)) > 20
         assert 0.9 * SIDES[0] <= pair.side <= SIDES[1]
 
 

@@ -16,6 +16,7 @@ from alignbench.metrics.basis import SharedBasis
 from alignbench.metrics.checks import standardized
 from alignbench.metrics.derived import Derived, derived, keeping, watching
 from alignbench.metrics.neighbors import mutual_knn
+from alignbench.metrics.nulls import matched_products
 from alignbench.metrics.permuted_side import PermutedSide
 from alignbench.stats import evaluate
 from alignbench.workshop.measure._many_pairs import pair_of
@@ -124,14 +125,14 @@ def test_the_bound_holds_and_what_was_dropped_is_computed_again() -> None:
             assert store.nbytes <= 10 * x.nbytes
         assert np.array_equal(derived(("plus", 0), x, lambda: x + 0), x)
         large = derived("large", x, lambda: np.zeros(6 * x.size))
-        large += 1  # it would take more than half of the bound, and is not kept
+        large += 1  # it would take more than a quarter of the bound, and is not kept
         assert store.nbytes > 5 * x.nbytes
     store.clear()
     assert store.nbytes == 0
 
 
 def test_another_side_in_the_place_of_a_dropped_one_has_results_of_its_own() -> None:
-    store = Derived(limit=3 * side().nbytes)
+    store = Derived(limit=5 * side().nbytes)
     with keeping(store):
         for seed in range(20):
             x = side(seed)
@@ -209,14 +210,20 @@ def test_ridge_decomposes_each_fold_once_for_all_draws() -> None:
 
 @pytest.mark.slow
 def test_the_composites_of_many_pairs_fit_one_basis_for_each_permutation() -> None:
-    fits = []
+    fits, draws = [], []
     for name in ("eas", "eas_adjusted"):
-        with patch.object(SharedBasis, "join", wraps=SharedBasis.join) as join:
+        with (
+            patch.object(SharedBasis, "join", wraps=SharedBasis.join) as join,
+            patch("alignbench.metrics.cka.matched_products", wraps=matched_products) as products,
+        ):
             scores([name], 310, 11)
         fits.append(join.call_count)
+        draws.append(sum(len(call.args[2]) for call in products.call_args_list))
     blocks = 10  # of the interval, which are fitted for each composite
     assert fits[0] > blocks + 2 * 25
     assert fits[1] == blocks
+    assert draws[0] >= 2 * 25
+    assert draws[1] == 0
 
 
 @pytest.mark.slow

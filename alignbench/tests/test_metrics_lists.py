@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +53,15 @@ def one_far_away() -> Matrix:
     return x
 
 
+def nearly_copies() -> Matrix:
+    """Return rows of which 30 differ by less than the mean, which two rows make uncertain, is known to."""
+    x, rng = normal(), np.random.default_rng(4)
+    x[17] *= 1e9
+    x[18] = -x[17]
+    x[100:130] = x[5] + 1e-11 * rng.normal(size=(30, 8))
+    return x
+
+
 def dense(lists: Lists, n: int) -> Matrix:
     result = np.zeros((len(lists.columns), n))
     np.add.at(result, (np.arange(len(result))[:, None], lists.columns), lists.weights)
@@ -60,7 +70,9 @@ def dense(lists: Lists, n: int) -> Matrix:
 
 @pytest.mark.usefixtures("few_rows_at_once")
 @pytest.mark.parametrize(
-    "x", [normal(), copies(), corners(), one_far_away()], ids=["", "copies", "cube", "far"]
+    "x",
+    [normal(), copies(), corners(), one_far_away(), nearly_copies()],
+    ids=["", "copies", "cube", "far", "near"],
 )
 def test_lists_are_the_neighbours_among_all_rows(x: Matrix) -> None:
     rng = np.random.default_rng(2)
@@ -131,6 +143,20 @@ def test_a_score_of_many_pairs_asks_some_of_all() -> None:
     assert score.null.mean == pytest.approx(10 / (N - 1), rel=0.02)
     again = score_pair(metric, pair_of(x, y), Settings(), experiment="cka")
     assert again == score
+
+
+@pytest.mark.usefixtures("few_queries")
+def test_every_list_is_somebodys_in_each_permutation() -> None:
+    different = []
+
+    def recorded(of_x: Lists, of_y: Lists) -> Matrix:
+        different.append(len(np.unique(of_y.columns, axis=0)))
+        return np.zeros(len(of_x.columns))
+
+    metric = replace(METRICS.get("mutual_knn"), name="recorded", queried=recorded)
+    x, y = normal().astype(np.float32), normal(1).astype(np.float32)
+    score_pair(metric, pair_of(x, y), Settings(permutations=20), experiment="cka")
+    assert different == [200] * (1 + 20 + 20)  # of the value, of permutations, and of those within classes
 
 
 @pytest.mark.slow

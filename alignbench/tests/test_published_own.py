@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alignbench.errors import DataError, ModelError
+import alignbench as ab
+from alignbench.errors import ConfigError, DataError, ModelError
 from alignbench.experiments.validity.links import from_table
 from alignbench.experiments.validity.published import Published, table_of
 from alignbench.experiments.validity.published.fill import fill
@@ -84,6 +85,17 @@ def test_blocks_are_never_read_as_one(tmp_path: Path) -> None:
         from_table(written(tmp_path, str))
 
 
+class Never:
+    """Fails when a computation begins."""
+
+    def expect(self, steps: int) -> None:
+        """Take the number of steps."""
+
+    def step(self, what: str) -> None:
+        """Fail."""
+        pytest.fail(f"{what} was begun")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -100,6 +112,8 @@ def test_a_table_that_can_say_nothing_is_refused(text: str, says: str, tmp_path:
     about = table_of(path)
     with pytest.raises(DataError, match=rf"own\.csv: {says}"):
         judge(about, about.blocks())
+    with pytest.raises(ConfigError, match=rf"^table: .*{says}"):  # also before anything is computed
+        ab.Session(encoders=["mini-clip"], llms=["mini-llama"], table=path).run("validity", steps=Never())
 
 
 def no_weights(spec: str) -> Any:

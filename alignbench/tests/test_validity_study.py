@@ -20,8 +20,15 @@ from alignbench.experiments.validity.study import (
     read_cell,
     read_cells,
 )
-from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS, CellSettings
-from alignbench.experiments.validity.study_tables import links_csv, study_table, study_validities, values_csv
+from alignbench.experiments.validity.study_cells import OUTCOMES, STUDIED, CellSettings
+from alignbench.experiments.validity.study_tables import (
+    LABEL,
+    links_csv,
+    links_markdown,
+    study_table,
+    study_validities,
+    values_csv,
+)
 from alignbench.zoo.lineages import LINEAGES, SHIPPED, Card
 
 if TYPE_CHECKING:
@@ -45,10 +52,10 @@ def make_cell(
         card,
         {"settings": {}, "data": drawings},
         90,
-        {t: dict(zip(PREDICTORS, rng.normal(size=len(PREDICTORS)).tolist(), strict=True)) for t in TYPES},
+        {t: dict(zip(STUDIED, rng.normal(size=len(STUDIED)).tolist(), strict=True)) for t in TYPES},
         {t: dict(zip(OUTCOMES, rng.normal(size=len(OUTCOMES)).tolist(), strict=True)) for t in TYPES},
         1.0,
-        PREDICTORS,
+        STUDIED,
     )
 
 
@@ -144,11 +151,17 @@ def test_a_further_predictor_takes_no_training(tmp_path: Path, monkeypatch: pyte
         assert all("rsa" in values for values in new.metrics.values())
     assert cells("linear_cka", "rsa") == after
     assert cells("rsa") == after
+    further = cells("rsa", "c_score")
+    [c_score] = {cell.metrics["all"]["c_score"] for cell in further}  # whatever the LLM and the drawings
+    assert 0.03 < c_score < 0.3
+    for old, new in zip(after, further, strict=True):
+        assert new.metrics == {**old.metrics, "all": {**old.metrics["all"], "c_score": c_score}}
     for path in (tmp_path / "cells").iterdir():  # as it was before cells named their predictors
         plain = json.loads(path.read_text())
         path.write_text(json.dumps({name: value for name, value in plain.items() if name != "predictors"}))
     again = cells("linear_cka", "rsa")
-    assert [cell.metrics for cell in again] == [cell.metrics for cell in after]
+    assert [cell.metrics.keys() for cell in again] == [cell.metrics.keys() for cell in after]
+    assert [cell.metrics["chart"] for cell in again] == [cell.metrics["chart"] for cell in after]
     assert [cell.predictors for cell in again] == [("linear_cka", "rsa")] * 2
 
 
@@ -277,3 +290,22 @@ def test_cells_come_back_from_the_disk_as_they_were(tmp_path: Path) -> None:
     (tmp_path / "cells" / "x.json").write_text(json.dumps(cell.to_dict()))
     (tmp_path / "cells" / "y.json").write_text("broken")
     assert read_cells(tmp_path) == [cell]
+
+
+def test_a_page_has_every_score_with_every_outcome_of_every_table() -> None:
+    results = study_validities(cells_of(["a", "bb", "ccc", "dddd", "eeeee", "ffffff"]))
+    header, _, *rows, agreed = links_markdown(results).splitlines()
+    names = [row.split(" | ")[0].removeprefix("| ") for row in rows]
+    assert sorted(names) == sorted([*STUDIED, LABEL])
+    assert header.startswith("| score | trained-on drawings: mrr_image_to_text | ")
+    assert agreed.startswith("| *columns agree* | ")
+    assert {row.count(" | ") for row in rows} == {header.count(" | ")}
+    link = next(one.correlation for one in results[0].links if one.correlation.metric == names[0])
+    shown = f"{link.pearson:.2f}".replace("0.", ".", 1)
+    assert rows[0].split(" | ")[1].removesuffix("\\*") == shown
+
+
+def test_the_label_is_of_the_training_and_stands_beside_the_scores() -> None:
+    table = study_table(cells_of(["a", "bb", "cccc"]))
+    assert table.families == ("contrastive", "contrastive", "random")
+    assert table.metrics[LABEL][:, 0].tolist() == [1.0, 1.0, 0.0]

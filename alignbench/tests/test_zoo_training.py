@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional
 
 from alignbench.datasets.synthetic import HELD_OUT_SEED, SAMPLE_DATA_SEED, Synthetic
@@ -205,7 +206,7 @@ def test_recolouring_hides_the_colour_and_keeps_the_edges():
 @pytest.mark.parametrize("objective", ["softmax", "sigmoid", "distill"])
 def test_normalised_pixels_are_what_the_processor_gives(objective):
     processor, pixels = image_processor(objective), Drawings().pixels(4)
-    expected = processor(images=[pixels], return_tensors="pt").pixel_values
+    expected = processor(images=[Image.fromarray(pixels)], return_tensors="pt")["pixel_values"]
     assert torch.allclose(normalised(pixels[None], processor), expected, atol=1e-5)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Origin = Literal["contrastive", "supervised", "self-supervised", "random"]
-_CONTRASTIVE: Origin = "contrastive"
+CONTRASTIVE: Origin = "contrastive"
 _SUPERVISED: Origin = "supervised"
 _SELF: Origin = "self-supervised"
 _RANDOM: Origin = "random"
@@ -131,20 +131,20 @@ _SMALL = {"width": 96, "layers": 3, "heads": 3}
 LINEAGES: dict[str, Lineage] = {
     recipe.name: Lineage(recipe, origin, side)
     for recipe, origin, side in (
-        (_recipe("clip-a", "softmax", 21, 700, _two_towers(**_SMALL)), _CONTRASTIVE, IMAGE_SIZE),
-        (_recipe("clip-b", "softmax", 22, 700, _two_towers(**_SMALL)), _CONTRASTIVE, IMAGE_SIZE),
+        (_recipe("clip-a", "softmax", 21, 700, _two_towers(**_SMALL)), CONTRASTIVE, IMAGE_SIZE),
+        (_recipe("clip-b", "softmax", 22, 700, _two_towers(**_SMALL)), CONTRASTIVE, IMAGE_SIZE),
         (
             _recipe("clip-wide", "softmax", 23, 450, _two_towers(width=160, layers=2, heads=5)),
-            _CONTRASTIVE,
+            CONTRASTIVE,
             IMAGE_SIZE,
         ),
         (
             _recipe("clip-deep", "softmax", 24, 700, _two_towers(width=48, layers=6, heads=3)),
-            _CONTRASTIVE,
+            CONTRASTIVE,
             IMAGE_SIZE,
         ),
-        (_recipe("clip-low", "softmax", 25, 900, _two_towers(**_SMALL, side=32, patch=8)), _CONTRASTIVE, 32),
-        (_recipe("siglip-a", "sigmoid", 26, 600, _siglip(**_SMALL)), _CONTRASTIVE, IMAGE_SIZE),
+        (_recipe("clip-low", "softmax", 25, 900, _two_towers(**_SMALL, side=32, patch=8)), CONTRASTIVE, 32),
+        (_recipe("siglip-a", "sigmoid", 26, 600, _siglip(**_SMALL)), CONTRASTIVE, IMAGE_SIZE),
         (_recipe("type", "type", 27, 500, _one_tower(**_SMALL)), _SUPERVISED, IMAGE_SIZE),
         (_recipe("kind", "kind", 28, 800, _one_tower(**_SMALL)), _SUPERVISED, IMAGE_SIZE),
         (_recipe("colour", "colour", 29, 1000, _one_tower(64, 2, 2)), _SUPERVISED, IMAGE_SIZE),

@@ -48,10 +48,15 @@ def pairs_of(bench: Bench) -> KeypointPairs:
     return _pairs(folder, None if most == "all" else most, bench.settings.seed)
 
 
+def drawn_pairs() -> KeypointPairs:
+    """Return the drawn pairs, which are the same for every run."""
+    return recurring_objects(DRAWN, HELD_OUT_SEED)
+
+
 @lru_cache(maxsize=2)
 def _pairs(folder: Path | None, most: int | None, seed: int) -> KeypointPairs:
     if folder is None:
-        return recurring_objects(DRAWN, HELD_OUT_SEED)
+        return drawn_pairs()
     from alignbench.datasets.spair import read_spair
 
     return read_spair(folder, most, seed)

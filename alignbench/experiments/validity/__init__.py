@@ -31,6 +31,23 @@ def of_table(bench: Bench) -> list[Score]:
     return scores_of(judge(about, about.blocks(), seed=seed), seed=seed)
 
 
+def check_table(bench: Bench) -> None:
+    """Check that a table without our scores says anything.
+
+    Raises:
+        ConfigError: it has no scores of its own, and no two of its blocks can be compared.
+    """
+    from alignbench.errors import ConfigError, DataError
+    from alignbench.experiments.validity.published import table_of
+    from alignbench.experiments.validity.published.judge import check_says_something
+
+    about = table_of(bench.option("table"))
+    try:
+        check_says_something(about, about.blocks())
+    except DataError as error:
+        raise ConfigError(f"{bench.spelled('table')}: {error}") from error
+
+
 def of_filled_table(bench: Bench, llm: LLM | Custom) -> list[Score]:
     """Return the same for a table whose encoders are scored with an LLM, where their weights can be had."""
     from alignbench.experiments.validity.published import table_of
@@ -71,6 +88,7 @@ EXPERIMENT = Experiment(
             of=(),
             cost=Cost(5.0),
             when=lambda options: bool(options["table"]) and not options["fill"],
+            check=check_table,
         ),
         Part(
             "filled_table",

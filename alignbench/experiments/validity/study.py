@@ -12,9 +12,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datatypes import ALL
 from alignbench.errors import ConfigError, DataError
+from alignbench.experiments.base import NotApplicableError
+from alignbench.experiments.scoring import Settings
 from alignbench.experiments.validity.study_cells import (
-    PREDICTORS,
+    C_SCORE,
+    STUDIED,
     CellSettings,
     cell,
     metrics_by_type,
@@ -118,7 +122,7 @@ class Study:
     drawings: Mapping[str, str] = field(default_factory=lambda: dict(DRAWINGS))
     n_per_type: int = 80
     settings: CellSettings = field(default_factory=CellSettings)
-    predictors: Sequence[str] = PREDICTORS
+    predictors: Sequence[str] = STUDIED
     say: Callable[[str], None] = lambda line: None
     _data: dict[str, Dataset] = field(default_factory=dict)
     _llms: dict[str, LLM | Custom] = field(default_factory=dict)
@@ -197,8 +201,10 @@ class Study:
             pair,
             self.settings_of(drawings, member),
             lambda: (Embedder(self.store, "cpu").patches(encoder, data), self._head(llm), data),
-            self.predictors,
+            [name for name in self.predictors if name != C_SCORE],
         )
+        if C_SCORE in self.predictors:
+            values["metrics"][ALL] |= self._c_score(encoder)
         name = self._llm(llm).info.name
         return Cell(
             drawings,
@@ -215,9 +221,27 @@ class Study:
     def _extended(self, kept: Cell, encoder: Encoder | Custom, llm: str, lacking: Sequence[str]) -> Cell:
         """Return a cell with the metrics that it lacks, of embeddings that are in the store."""
         settings = CellSettings(**kept.basis["settings"])
-        further = metrics_by_type(self._pair(kept.drawings, encoder, llm), settings, lacking)
+        of_pairs = [name for name in lacking if name != C_SCORE]
+        pair = self._pair(kept.drawings, encoder, llm)
+        further = metrics_by_type(pair, settings, of_pairs)
+        if C_SCORE in lacking:
+            further[ALL] |= self._c_score(encoder)
         metrics = {kind: {**kept.metrics.get(kind, {}), **values} for kind, values in further.items()}
         return replace(kept, metrics=metrics, predictors=(*kept.predictors, *lacking))
+
+    def _c_score(self, encoder: Encoder | Custom) -> dict[str, float]:
+        """Return the C score of an encoder on drawn pairs; nothing if its patches make no grid."""
+        from alignbench.embed import Embedder
+        from alignbench.experiments.correspondence.scores import c_score, drawn_pairs, grid_size
+
+        data = drawn_pairs()
+        patches = Embedder(self.store, "cpu").patches(encoder, data.images)
+        try:
+            grid = grid_size(encoder, patches)
+        except NotApplicableError:
+            return {}
+        score = c_score(patches, grid, data, Settings(self.settings.seed))
+        return {} if score.value is None else {C_SCORE: score.value}
 
     def _pair(self, drawings: str, encoder: Encoder | Custom, llm: str) -> Pair:
         from alignbench.embed import Embedder

@@ -68,6 +68,9 @@ PREDICTORS = (
     "gw_distance",
     "gw_identity",
 )
+C_SCORE = "c_score"
+STUDIED = (*PREDICTORS, C_SCORE)
+"""The predictors that take no training; the C score is of an encoder and drawings of its own."""
 TRAINED_PREDICTORS = ("elas", "mir")
 """The predictors that come from a training: of ELAS, and of the VLM whose results are outcomes."""
 RETRIEVAL = {

@@ -13,9 +13,11 @@ import numpy as np
 from alignbench.datatypes import ALL
 from alignbench.experiments.validity.links import validity
 from alignbench.experiments.validity.study import DRAWINGS
-from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS, TRAINED_PREDICTORS
+from alignbench.experiments.validity.study_cells import OUTCOMES, STUDIED, TRAINED_PREDICTORS
 from alignbench.experiments.validity.table import Table, complete_values
 from alignbench.files import make_folder, write_bytes
+from alignbench.stats import LEVEL
+from alignbench.zoo.lineages import CONTRASTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
     Column = tuple[str, str, str]  # drawings, LLM, data type
     Values = Mapping[str, Mapping[str, float]]
+
+
+LABEL = "language_supervised"
+"""1 for an encoder that was trained with texts, else 0: it costs nothing, so a score has to beat it."""
 
 
 def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]:
@@ -89,12 +95,13 @@ def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
 
         return complete_values(names, rows_of, left_out, "column")
 
+    label = np.asarray([[float(card.family == CONTRASTIVE)] * len(columns) for card in cards])
     return Table(
         encoders=tuple(encoders),
         lineages=tuple(card.lineage for card in cards),
         families=tuple(card.family for card in cards),
         columns=tuple(" ".join(column) for column in columns),
-        metrics=values_of((*PREDICTORS, *TRAINED_PREDICTORS), lambda cell: cell.metrics),
+        metrics=values_of((*STUDIED, *TRAINED_PREDICTORS), lambda cell: cell.metrics) | {LABEL: label},
         outcomes=values_of(OUTCOMES, lambda cell: cell.outcomes),
         left_out=left_out,
     )
@@ -140,6 +147,45 @@ _HEADER = (
 )
 
 
+def links_markdown(results: Sequence[Validity]) -> str:
+    """Return r of every score (down) with every outcome of every table (across), the best score first.
+
+    An asterisk: p of the largest |r| of all comparisons of that table is at most .05.
+    """
+    found = {
+        (result.name, one.outcome, one.metric): one
+        for result in results
+        for one in (link.correlation for link in result.links)
+    }
+    columns = list(dict.fromkeys((table, outcome) for table, outcome, _ in found))
+    first = [column for column in columns if column[0] == results[0].name]
+
+    def strength(metric: str) -> float:
+        return -float(np.mean([abs(found[*column, metric].pearson) for column in first]))
+
+    def shown(column: tuple[str, str], metric: str) -> str:
+        one = found.get((*column, metric))
+        if one is None:
+            return "–"
+        value = f"{one.pearson:.2f}".replace("0.", ".", 1)
+        return f"{value}\\*" if one.estimable and one.p_adjusted <= LEVEL else value
+
+    metrics = dict.fromkeys(metric for table, _, metric in found if table == results[0].name)
+    lines = [
+        "| score | " + " | ".join(f"{table}: {outcome}" for table, outcome in columns) + " |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for metric in sorted(metrics, key=strength):
+        lines.append(f"| {metric} | " + " | ".join(shown(column, metric) for column in columns) + " |")
+    agreed = {result.name: result.agreement for result in results}
+    lines.append(
+        "| *columns agree* | "
+        + " | ".join(f"{agreed[table].get(outcome, np.nan):.2f}" for table, outcome in columns)
+        + " |"
+    )
+    return "\n".join(lines) + "\n"
+
+
 def values_csv(cells: Sequence[Cell]) -> str:
     """Return all numbers of all cells as CSV, with one row per cell and data type."""
     metrics = list(dict.fromkeys(name for c in cells for values in c.metrics.values() for name in values))
@@ -163,9 +209,10 @@ def values_csv(cells: Sequence[Cell]) -> str:
 def write_study(
     folder: Path, cells: Sequence[Cell], results: Sequence[Validity], about: Mapping[str, Any]
 ) -> None:
-    """Write the study's result: `links.csv`, `values.csv` and `validity.json`."""
+    """Write the study's result: `links.csv`, `values.csv`, `table.md` and `validity.json`."""
     make_folder(folder)
     plain = {"about": dict(about), "tables": [result.to_dict() for result in results]}
     write_bytes(folder / "links.csv", links_csv(results).encode())
     write_bytes(folder / "values.csv", values_csv(cells).encode())
+    write_bytes(folder / "table.md", links_markdown(results).encode())
     write_bytes(folder / "validity.json", (json.dumps(plain, indent=1) + "\n").encode())

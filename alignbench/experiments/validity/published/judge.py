@@ -89,11 +89,8 @@ def judge(
         DataError: the table has no scores, and no two blocks share four encoders, so it says nothing.
     """
     bounds = ceilings(blocks if whole is None else whole)
-    if not bounds and not left_out and not any(table.metrics for table in blocks.values()):
-        raise DataError(
-            f"{about.title}: no column begins with {METRIC_PREFIX!r}, so nothing can be correlated; --fill "
-            "computes our scores of the encoders whose weights a column 'spec' names"
-        )
+    if not bounds and not left_out:
+        check_says_something(about, blocks)
     scored = {block: table for block, table in blocks.items() if table.metrics}
     return Judgement(
         about=about,
@@ -106,6 +103,19 @@ def judge(
         ceilings=bounds,
         left_out=dict(left_out or {}),
     )
+
+
+def check_says_something(about: Published, blocks: Mapping[str, Table]) -> None:
+    """Check that a table has scores, or outcomes of which one recipe predicts another's.
+
+    Raises:
+        DataError: it has neither.
+    """
+    if not any(table.metrics for table in blocks.values()) and not ceilings(blocks):
+        raise DataError(
+            f"{about.title}: no column begins with {METRIC_PREFIX!r}, so nothing can be correlated; --fill "
+            "computes our scores of the encoders whose weights a column 'spec' names"
+        )
 
 
 def _pooled(blocks: Mapping[str, Table], seed: int) -> list[PooledCorrelation]:
