@@ -72,8 +72,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with the files that commands of the docs name."""
     for name in ("page.png", "photo.png"):
         (tmp_path / name).touch()
-    for part in ("PairAnnotation/test", "JPEGImages"):
-        (tmp_path / "SPair-71k" / part).mkdir(parents=True)
+    for name in ("PairAnnotation/test", "JPEGImages"):
+        (tmp_path / "SPair-71k" / name).mkdir(parents=True)
     docs_given.for_table(tmp_path)
     (tmp_path / "table.csv").rename(tmp_path / "mine.csv")
     monkeypatch.chdir(tmp_path)

@@ -36,7 +36,7 @@ def test_the_section_counts_rejections_and_coverage_and_names_what_is_missing() 
     assert "| **80.0%**, width " in text
     assert "| svcca: normal, 8 of 16 shared | 95.0%, width " in text
     assert text.index("svcca: normal, 8") < text.index("logme: normal | 97")
-    assert "Cells with fewer draws: `types-300-pwcca_heldout` (0)." in text
+    assert "Not finished: `pwcca_heldout` at n = 300 (0 draws at least)." in text
     assert "All cells have all their draws." in global_scores.text_of(columns, cells)
 
 
@@ -57,7 +57,7 @@ def test_a_page_from_what_there_is_keeps_its_other_sections(
     text = page.read_text(encoding="utf-8")
     assert text.startswith("# Calibration\n\n<!-- begin ties -->\nties\n<!-- end ties -->\n")
     assert "<!-- begin global_scores -->\n## Further scores of whole sides" in text
-    assert "`normal-30-svcca` (0)" in text
+    assert "`svcca` at n = 30 (0 draws at least)" in text
     assert "wrote" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         global_scores.main(["--draws", "1"])

@@ -75,8 +75,6 @@ def text_of(columns: list[ScoreDraws], cells: list[CalibrationCell]) -> str:
             rates[key] = rate
         if span := coverage(column):
             spans[key] = span
-    drawn = {column.cell.name: len(column.drawn) for column in columns}
-    fewer = [f"`{c.name}` ({drawn.get(c.name, 0)})" for c in cells if drawn.get(c.name, 0) < c.draws]
     return template("global_scores").format(
         draws=max((cell.draws for cell in cells), default=0),
         permutations=PERMUTATIONS,
@@ -84,7 +82,19 @@ def text_of(columns: list[ScoreDraws], cells: list[CalibrationCell]) -> str:
         cells=len(rates),
         sizes=size_table(rates, SIZES),
         coverages=coverage_table(spans, SIZES),
-        missing=f"Cells with fewer draws: {', '.join(fewer)}."
-        if fewer
-        else "All cells have all their draws.",
+        missing=_missing(columns, cells),
     )
+
+
+def _missing(columns: list[ScoreDraws], cells: list[CalibrationCell]) -> str:
+    """Return which scores lack draws at which n, with the fewest that a cell has."""
+    drawn = {column.cell.name: len(column.drawn) for column in columns}
+    fewest: dict[tuple[str, int], int] = {}
+    for cell in cells:
+        if (count := drawn.get(cell.name, 0)) < cell.draws:
+            key = (cell.metric, cell.n)
+            fewest[key] = min(count, fewest.get(key, count))
+    if not fewest:
+        return "All cells have all their draws."
+    listed = "; ".join(f"`{name}` at n = {n} ({count} draws at least)" for (name, n), count in fewest.items())
+    return f"Not finished: {listed}."

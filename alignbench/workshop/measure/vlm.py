@@ -44,9 +44,9 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--encoders", default="mini-clip,mini-siglip,random-vit", help="separated by commas")
     parser.add_argument("--llm", default="mini-llama", help="the LLM (mini-llama)")
     parser.add_argument("--data", choices=tuple(DATASETS), default="synthetic_lines", help="the data set")
-    parser.add_argument("--n-samples", type=int, default=240, help="pairs of each data type (240)")
+    parser.add_argument("--n-samples", type=int, default=720, help="pairs of each data type (720)")
     parser.add_argument("--epochs", type=int, default=REPEATS.epochs, help=f"epochs ({REPEATS.epochs})")
-    parser.add_argument("--splits", type=int, default=REPEATS.splits, help=f"splits ({REPEATS.splits})")
+    parser.add_argument("--splits", type=int, default=5, help="splits (5)")
     parser.add_argument(
         "--seeds", type=int, default=REPEATS.seeds, help=f"trainings a split ({REPEATS.seeds})"
     )
