@@ -49,7 +49,7 @@ def correspondence_scores(inputs: FigureInputs) -> Figure | None:
             if at is not None:
                 ax.plot(at, row, marker, color=MUTED, markersize=5, markerfacecolor="none", zorder=3.5)
         ax.plot(score.value, row, "o", color=inputs.look(str(score.encoder)).colour, markersize=6, zorder=5)
-        value_label(ax, row, score, score.chance, ceiling)
+        value_label(ax, row, score, score.chance)
     name_rows(ax, [inputs.label(str(score.encoder)) for score in scores])
     limit(ax, scores, max(0.0, *(score.params.get("ceiling") or 0.0 for score in scores)))
     ax.set_xlabel("c_score: share of keypoints found")
