@@ -15,6 +15,7 @@ from alignbench.experiments.validity.study_cells import (
     retrieval_values,
 )
 from alignbench.experiments.validity.table import Table, complete_values
+from alignbench.metrics import METRICS
 from alignbench.stats.correlation import ESTIMABLE
 from alignbench.types import Null, Score
 from alignbench.units import plural
@@ -35,6 +36,7 @@ _UNTRAINED = "random weights: a control without training"
 def run_table(pairs: Sequence[Pair], seed: int) -> Table:
     """Return encoders with their scores and the outcomes of short end-to-end trainings; one column per LLM.
 
+    The scores are those that a run computes unasked: with few encoders, more candidates only raise p.
     An encoder's lineage is the source of its weights. Encoders with random weights are left out, since they
     come from no training.
 
@@ -43,6 +45,7 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
         seed: the seed of splits and trainings.
     """
     settings = CellSettings(**{**SETTINGS.to_dict(), "seed": seed, "width": min(p.x.dim for p in pairs)})
+    unasked = [name for name in PREDICTORS if METRICS.get(name).default]
     cells: dict[tuple[str, str], tuple[dict[str, float], dict[str, float]]] = {}
     models, left_out = {}, {}
     for pair in pairs:
@@ -52,7 +55,7 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
             continue
         models[encoder.label] = encoder
         cells[encoder.label, pair.y.model.label] = (
-            metric_values(pair, settings),
+            metric_values(pair, settings, unasked),
             retrieval_values(pair, settings),
         )
     llms = list(dict.fromkeys(llm for _, llm in cells))
