@@ -25,7 +25,9 @@ WARNINGS = (
     "error",
     *(f"default::{kind}" for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")),
 )
-SLOW = "starts a whole run of pytest, trains, or starts processes; -m 'not slow' leaves it out"
+SLOW = (
+    "takes more than about .3 s, as runs of pytest, trainings and processes do; -m 'not slow' leaves it out"
+)
 LONG = {
     "long": "takes minutes; runs with -m long alone",
     "realweights": "needs a package that carries real weights; run with -m realweights",

@@ -65,6 +65,7 @@ def test_everything_that_goes_with_a_score_is_that_of_the_evaluation(metric: str
     assert score.n == N
 
 
+@pytest.mark.slow
 def test_by_default_all_metrics_that_apply() -> None:
     without = score_arrays(IMAGES, TEXTS, permutations=19)
     kinds = {METRICS.get(score.metric).kind for score in without.scores}
@@ -101,6 +102,7 @@ def test_without_labels_spread_is_a_part_of_eas_under_its_own_name() -> None:
         score_arrays(IMAGES, TEXTS, metrics="eas_adjusted")
 
 
+@pytest.mark.slow
 def test_a_metric_of_somebody_else_is_among_them() -> None:
     @METRICS.register("half", kind="pair", bounds=(0, 1))
     def half(x: Any, y: Any) -> float:
@@ -209,6 +211,7 @@ def test_arrays_are_taken_as_they_are_unless_l2_is_asked_for() -> None:
         score_arrays(zero, TEXTS, l2=True)
 
 
+@pytest.mark.slow
 def test_nothing_given_is_changed() -> None:
     x, y = IMAGES.copy(), TEXTS.copy()
     score_arrays(x, y, LABELS, permutations=19, l2=True)

@@ -67,6 +67,7 @@ def test_an_encoder_with_texts_has_every_method_its_gain_and_its_own_attention(
     assert gain == pytest.approx(auc["value"] - auc["raw"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["dinov2", "internvit"])
 def test_an_encoder_without_texts_says_so_and_has_its_own_attention(
     family: str, folders: Callable[[str], Path]
@@ -169,6 +170,7 @@ def test_the_figure_of_texts_has_the_image_then_a_map_a_method(folders: Callable
     assert axes[0, 0].get_ylabel().endswith(".")
 
 
+@pytest.mark.slow
 def test_the_figure_of_own_attention_names_whose_it_is(folders: Callable[[str], Path]) -> None:
     figure = figure_of(folders("siglip"), "attention_own")
     assert figure.axes[1].get_title("left") == "eye\npooling"
@@ -176,6 +178,7 @@ def test_the_figure_of_own_attention_names_whose_it_is(folders: Callable[[str], 
     assert FIGURES.get("attention_own")(FigureInputs()) is None
 
 
+@pytest.mark.slow
 def test_the_figure_of_scores_shows_chance_and_null_beside_each(folders: Callable[[str], Path]) -> None:
     figure = figure_of(folders("clip"), "attention_localisation")
     assert [ax.get_title("left") for ax in figure.axes] == [

@@ -38,6 +38,7 @@ WAYS: dict[str, tuple[Any, str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_small_pair_gets_one_thread(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module, name, score = WAYS[way]

@@ -142,6 +142,7 @@ def test_a_budget_of_images_ends_the_race_and_is_never_exceeded(files: Path) -> 
     assert "good or fair (too close to call) when the budget of 60 embeddings was spent" in found.statement
 
 
+@pytest.mark.slow
 def test_a_margin_ends_the_race_when_the_rest_is_surely_closer(files: Path) -> None:
     [found] = races_of(twins(files, margin=0.3).run("choose").scores)
     assert found.race.ending == "margin"
@@ -169,6 +170,7 @@ def test_another_metric_may_decide(files: Path) -> None:
     assert (found.metric, found.race.survivors[0]) == ("mutual_knn", "good")
 
 
+@pytest.mark.slow
 def test_no_encoder_that_beats_shuffled_pairs_is_said(files: Path) -> None:
     rng = np.random.default_rng(7)
     for name in ("n1", "n2"):

@@ -87,6 +87,7 @@ def naive_adam(
     return module(x[test]).detach().double().numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projector", ["linear", "mlp", "2layer_mlp"])
 def test_scores_are_those_of_a_plain_loop(projector: str) -> None:
     pair, how = make_pair(), HOW
@@ -162,6 +163,7 @@ def test_unrelated_sides_score_as_their_shuffled_control() -> None:
     assert abs(np.mean(gaps)) < 0.1
 
 
+@pytest.mark.slow
 def test_the_control_is_trained_on_other_pairs() -> None:
     _, curves = project(make_pair(), replace(HOW, epochs=200), "mlp", lr=1e-2)
     assert curves["train"].shape == curves["held_out"].shape == (5, 200)
@@ -193,6 +195,7 @@ def test_below_twenty_groups_there_is_no_interval() -> None:
     assert "n_too_small" in score.flags
 
 
+@pytest.mark.slow
 def test_learning_by_heart_is_flagged() -> None:
     noise = make_pair(30, aligned=False, dx=40)
     assert all("overtrained" in s.flags for s in project(noise, replace(HOW, epochs=300), "mlp")[0])

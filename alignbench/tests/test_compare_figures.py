@@ -29,6 +29,7 @@ NAMES = (
 NULL = Null("shuffled", 0.2, 0.01, p=0.001)
 
 
+@pytest.mark.slow
 def test_the_family_is_drawn_with_its_values_beside_its_nulls() -> None:
     inputs = make_inputs(ENCODERS, ("mini-llama",))
     figure = drawn(cka_comparison(inputs))
@@ -91,6 +92,7 @@ def test_projectors_show_value_interval_and_control() -> None:
     assert [1.0, 1.0] in points  # chance
 
 
+@pytest.mark.slow
 def test_loss_curves_are_means_over_the_splits() -> None:
     inputs = make_inputs(("a",), ("l",))
     ax = axes_titled(drawn(projector_comparison(inputs)), "linear")
@@ -100,6 +102,7 @@ def test_loss_curves_are_means_over_the_splits() -> None:
         assert any(len(y) == 40 and np.allclose(y, arrays[name].mean(axis=0)) for y in drawn_lines)
 
 
+@pytest.mark.slow
 def test_model_similarity_is_symmetric_with_the_values_written() -> None:
     inputs = make_inputs(ENCODERS, ("l", "m"))
     figure = drawn(model_similarity(inputs))
@@ -181,6 +184,7 @@ def test_ten_encoders_and_five_llms_are_drawn(name: str) -> None:
     assert height <= 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_values_that_do_not_exist_are_not_drawn_as_zero(name: str) -> None:
     inputs = make_inputs(("a", "b"), ("l",))
@@ -190,6 +194,7 @@ def test_values_that_do_not_exist_are_not_drawn_as_zero(name: str) -> None:
     assert any("n/a" in text for text in texts(figure)) or not any(bars(ax) for ax in figure.axes)
 
 
+@pytest.mark.slow
 def test_scores_of_samples_of_several_sizes_stand_in_no_summary() -> None:
     figure = alignment_summary(make_inputs(("mini-clip", "random-vit"), ("mini-llama",)))
     assert figure is not None

@@ -97,6 +97,7 @@ def scored(values: Array, data: KeypointPairs | None = None) -> Score:
     return c_score(patches(values, data), GRID, data, SETTINGS)
 
 
+@pytest.mark.slow
 def test_features_of_the_points_find_nearly_all_that_can_be_found() -> None:
     score = scored(seeing(drawn()))
     assert score.value is not None
@@ -108,6 +109,7 @@ def test_features_of_the_points_find_nearly_all_that_can_be_found() -> None:
     assert (score.n, score.dims, score.encoder, score.llm) == (40, (6,), "eye", None)
 
 
+@pytest.mark.slow
 def test_objects_of_drawn_pairs_are_elsewhere_and_of_another_size() -> None:
     for pair in drawn().pairs:
         corners = [
@@ -118,6 +120,7 @@ def test_objects_of_drawn_pairs_are_elsewhere_and_of_another_size() -> None:
         assert np.linalg.norm(corners[0].mean(axis=0) - corners[1].mean(axis=0)) >= 0.1 * 448
 
 
+@pytest.mark.slow
 def test_features_at_random_are_at_chance() -> None:
     values = [scored(at_random(drawn(), seed)) for seed in range(12)]
     mean = np.mean([score.value for score in values])

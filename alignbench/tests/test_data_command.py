@@ -143,6 +143,7 @@ def test_many_types_have_a_line_together(said: Said, tmp_path: Path) -> None:
     assert len(lines) < 8
 
 
+@pytest.mark.slow
 def test_the_sheet_is_a_picture_of_the_samples(said: Said, tmp_path: Path) -> None:
     status, out, _ = said(str(make_table(tmp_path / "set")))
     assert status == 0

@@ -169,6 +169,7 @@ class TestJson:
 
 
 class TestSavedData:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["../outside.arrow", "/etc/hostname", "link.arrow", 7, None])
     def test_the_description_may_not_name_files_outside(self, name: object, root: Path) -> None:
         put(root, good())

@@ -180,6 +180,7 @@ def test_two_places_at_once_are_refused(tmp_path: Path) -> None:
             load_dataset(spec, root=root)
 
 
+@pytest.mark.slow
 def test_synthetic_serves_any_number_without_files() -> None:
     dataset = load_dataset("synthetic", n_per_type=3, types=["chart", "table"], seed=7)
     assert [sample.data_type for sample in dataset.samples] == ["chart"] * 3 + ["table"] * 3
@@ -209,6 +210,7 @@ def test_the_places_in_the_documentation_are_those_of_the_config(config: Config)
         assert f"| {kind} | {at.labels} | {at.images} |" in page
 
 
+@pytest.mark.slow
 def test_importing_datasets_imports_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "PIL.Image", "scipy", "matplotlib", "safetensors", "filelock")
     code = (

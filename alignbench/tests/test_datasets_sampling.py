@@ -49,6 +49,7 @@ def test_types_come_in_the_order_asked_for(root: Path) -> None:
     assert load_mixed(2, ["table", "chart"], root=root).data_types == ("table", "chart")
 
 
+@pytest.mark.slow
 def test_the_draw_is_over_the_whole_file_not_its_head(root: Path) -> None:
     """Over 80 seeds every row is drawn about as often: 10 of 40 gives 20 times each."""
     counts = Counter(
@@ -91,6 +92,7 @@ def test_a_bad_row_met_on_the_way_is_reported_and_costs_no_sample(tmp_path: Path
     assert any("no such file" in row.reason for row in dataset.dropped)
 
 
+@pytest.mark.slow
 def test_one_wording_an_image_is_drawn_and_in_front(root: Path) -> None:
     first = Counter(
         load_samples("chart", None, root=root, seed=seed).samples[0].text.split()[0] for seed in range(40)
@@ -113,6 +115,7 @@ def test_all_wordings_are_rows_of_one_group(root: Path) -> None:
     assert {len(sample.texts) for sample in dataset.samples} == {1}
 
 
+@pytest.mark.slow
 def test_of_several_lines_about_an_image_one_is_drawn(tmp_path: Path) -> None:
     lines = [line("chart/a.png", f"answer {i}") for i in range(30)] + [line("chart/b.png", "other")]
     root = make_root(tmp_path, lines, {"chart/a.png": png((1, 1, 1)), "chart/b.png": png((2, 2, 2))})

@@ -89,6 +89,7 @@ def test_chance_knows_of_several_right_answers() -> None:
     assert found["image_to_text", "median_rank"].chance == pytest.approx(13 / 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["contrastive", "cosine", "mse"])
 def test_planted_alignment_is_found_and_its_shuffled_control_is_at_chance(loss: str) -> None:
     repeats = replace(QUICK, splits=4, epochs=300)
@@ -129,6 +130,7 @@ def test_p_of_independent_pairs_is_honest() -> None:
     assert min(p_values) < 0.5
 
 
+@pytest.mark.slow
 def test_within_types_p_asks_for_more_than_the_type() -> None:
     """Sides that share the type and nothing else are aligned, and not within types."""
     rng = np.random.default_rng(0)
@@ -188,6 +190,7 @@ def test_nothing_is_said_where_no_retrieval_was_recorded() -> None:
     assert predicts(make_scores()) is None
 
 
+@pytest.mark.slow
 def test_the_figure_says_what_the_correlation_is_worth() -> None:
     from alignbench.experiments.e2e.figures import metric_vs_e2e
     from alignbench.tests.report_fakes import make_inputs
@@ -203,6 +206,7 @@ def test_the_figure_says_what_the_correlation_is_worth() -> None:
         assert all(("not estimable" in title) == (len(encoders) < 5) for title in titles)
 
 
+@pytest.mark.slow
 def test_the_run_s_files_say_whether_scores_predict_retrieval(tmp_path: Path) -> None:
     import json
 
@@ -224,6 +228,7 @@ def test_the_run_s_files_say_whether_scores_predict_retrieval(tmp_path: Path) ->
     assert "Not estimable: 3 lineages" in summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "said", "not_said"),
     [("ridge", "solved in closed form", "stopped early"), ("mse", "early; 5 splits × 3 seeds", "solved")],

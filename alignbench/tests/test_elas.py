@@ -100,6 +100,7 @@ def test_the_sum_is_that_of_the_recorded_parts() -> None:
     assert score.params["parts"]["linear_cka"] == pytest.approx(linear_cka(pair.x.values, pair.y.values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projector", PROJECTORS)
 def test_every_projector_has_an_elas_of_its_own(projector: str) -> None:
     pair = make_pair()

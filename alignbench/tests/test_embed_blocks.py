@@ -108,6 +108,7 @@ def session() -> ab.Session:
     return ab.Session(**TOYS, data="synthetic", n_samples=4, seed=1)
 
 
+@pytest.mark.slow
 def test_chunks_of_a_session_are_its_pair(session: ab.Session) -> None:
     pair = session.pair("mini-clip", "mini-llama")
     parts = list(session.chunks("mini-clip", session.llms["mini-llama"], rows=5))

@@ -229,6 +229,7 @@ def test_workers_with_another_arithmetic_are_refused(tmp_path: Path) -> None:
         embedder(tmp_path, elsewhere=Elsewhere()).images(OfItsMachine(), drawings(5))
 
 
+@pytest.mark.slow
 def test_moments_of_shards_are_merged_in_the_same_tree_here_and_elsewhere(tmp_path: Path) -> None:
     plain = drawings(64)
     typed = [

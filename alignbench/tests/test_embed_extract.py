@@ -248,6 +248,7 @@ def test_a_damaged_shard_is_computed_anew_with_a_warning(store: EmbeddingStore) 
         Embedder(store).images(FakeEncoder(), dataset)
 
 
+@pytest.mark.slow
 def test_many_rows_are_many_shards(store: EmbeddingStore) -> None:
     dataset = drawings(600)
     Embedder(store).images(FakeEncoder(), dataset)

@@ -116,6 +116,7 @@ def test_an_item_takes_at_most_60_bytes_of_the_index(tmp_path: Path) -> None:
     assert index_of(shelf).keys() == {path.stem for path in shards(shelf)}
 
 
+@pytest.mark.slow
 def test_reading_takes_the_memory_of_the_array_and_little_besides(tmp_path: Path) -> None:
     n, d = 10_000, 768
     shelf, wanted = EmbeddingStore(tmp_path).shelf(KEY), items(n)

@@ -55,6 +55,7 @@ def cosines(a: Embeddings, b: Embeddings) -> Any:
     return np.einsum("nd,nd->n", a.values.astype(float), b.values.astype(float))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_images_get_the_vectors_that_the_encoder_gives_by_hand(
     vision: str, dataset: Dataset, store: EmbeddingStore, batch_size: int
@@ -106,6 +107,7 @@ def embedded(model: Any, dataset: Dataset, store: EmbeddingStore, dtype: str) ->
     return (embedder.images if model.info.side == "vision" else embedder.texts)(model, dataset)
 
 
+@pytest.mark.slow
 def test_bfloat16_agrees_with_float32_and_both_are_kept_apart(
     vision: str, text: str, dataset: Dataset, store: EmbeddingStore
 ) -> None:
@@ -116,6 +118,7 @@ def test_bfloat16_agrees_with_float32_and_both_are_kept_apart(
         assert rough.model.params["dtype"] == "bfloat16-autocast"
 
 
+@pytest.mark.slow
 def test_the_untrained_control_agrees_with_float32(dataset: Dataset, store: EmbeddingStore) -> None:
     exact, automatic = (
         Embedder(store, device="cpu", dtype=dtype).images(encoders.resolve("random-vit"), dataset)
@@ -125,6 +128,7 @@ def test_the_untrained_control_agrees_with_float32(dataset: Dataset, store: Embe
     assert automatic.model.params["dtype"] in ("float32", "bfloat16-autocast")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mini-clip", "mini-siglip", "mini-dinov2", "mini-llama", "mini-qwen"])
 def test_embedded_models_agree_with_float32(name: str, dataset: Dataset, store: EmbeddingStore) -> None:
     model: Any = (llms if name in llms.LLMS else encoders).resolve(name)
@@ -136,6 +140,7 @@ def test_embedded_models_agree_with_float32(name: str, dataset: Dataset, store: 
     assert cosines(exact, rough).min() >= 0.999
 
 
+@pytest.mark.slow
 def test_what_shapes_a_vector_keeps_it_apart_and_unit_length_does_not(
     vision: str, dataset: Dataset, store: EmbeddingStore
 ) -> None:
@@ -187,6 +192,7 @@ def test_a_warm_run_loads_no_model_and_does_not_even_import_torch(
     assert y_sums == pytest.approx(y.values.sum(axis=1).tolist(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_new_weights_in_the_same_folder_are_other_weights(
     dataset: Dataset, store: EmbeddingStore, tmp_path: Path
 ) -> None:

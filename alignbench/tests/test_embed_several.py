@@ -43,6 +43,7 @@ def test_each_encoder_gives_what_it_gives_alone(store: EmbeddingStore) -> None:
     assert fake.loads == 1  # the store has them
 
 
+@pytest.mark.slow
 def test_names_are_resolved_with_their_settings_and_kept_as_runs_keep_them(store: EmbeddingStore) -> None:
     dataset = drawings(3)
     found = alignbench.extract_multi_encoder(["random-vit", "other=random-vit"], dataset, l2=False)

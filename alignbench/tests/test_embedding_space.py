@@ -154,6 +154,7 @@ def test_few_rows_have_a_layout(method: str, n: int) -> None:
     assert found.params.get("n_neighbors", 2) < n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "x", [np.repeat(X[:2], 10, axis=0), X[:20, :1], np.eye(12), X * 1e-30, X.astype(np.float16)],
@@ -246,6 +247,7 @@ def test_libraries_get_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(seen) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_score_says_what_it_takes_to_judge_it(method: str) -> None:
     space = embedding_space(make_side(60, clustered=True), method, Settings(seed=1), experiment="embedding")

@@ -31,6 +31,7 @@ WEIGHTS = "model.safetensors"
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_output_is_what_transformers_gives(family: str, vision_folder: Callable[[str], Path]) -> None:
     folder = vision_folder(family)

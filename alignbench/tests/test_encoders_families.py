@@ -37,6 +37,7 @@ def encoder(folder: Path, **options: Any) -> Any:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_pooling_gives_what_transformers_gives(family: str, folders: Callable[[str], Path]) -> None:
     folder = folders(family)
@@ -119,6 +120,7 @@ def test_paligemma_needs_no_word_about_its_missing_head(
     tiny.close(encoder(other).embed(tiny.images()), encoder(folders("paligemma")).embed(tiny.images()), 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["clip", "siglip", "dinov2", "internvit", "paligemma"])
 def test_a_hidden_layer_is_the_one_that_was_asked_for(family: str, folders: Callable[[str], Path]) -> None:
     folder = folders(family)
@@ -157,6 +159,7 @@ def test_a_pooling_that_the_family_lacks_is_refused_before_a_load(
         resolve(str(folders(family)), **options).locate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["clip", "siglip"])
 def test_the_text_tower_shares_a_space_with_the_images(family: str, folders: Callable[[str], Path]) -> None:
     folder = folders(family)

@@ -53,6 +53,7 @@ def open_clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "weights.safetensors"
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_open_clip_gives_what_open_clip_gives(open_clip_file: Path) -> None:
     model, _, transform = open_clip.create_model_and_transforms(
@@ -151,6 +152,7 @@ def test_timm_gives_what_timm_gives(name: str, timm_files: dict[str, Path]) -> N
     assert (made.info.family, made.info.params["pooling"]) == ("timm", "pooler")
 
 
+@pytest.mark.slow
 def test_timms_vit_has_cls_patches_and_layers(timm_files: dict[str, Path]) -> None:
     spec = f"timm:test_vit@{timm_files['test_vit']}"
     patches = loaded(spec).patches(tiny.images())

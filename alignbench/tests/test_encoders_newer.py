@@ -46,6 +46,7 @@ def test_the_images_beside_it_change_nothing_for_naflex(vision_folder: Callable[
         tiny.close(model.embed(tiny.images()[::-1], batch_size=2)[::-1], together)
 
 
+@pytest.mark.slow
 def test_naflex_gives_maps_of_square_images_only(vision_folder: Callable[[str], Path]) -> None:
     wide = tiny.load(vision_folder("siglip2_vision"))
     for maps in (wide.patches, wide.attention):
@@ -75,6 +76,7 @@ def test_a_missing_weight_of_naflex_is_refused(vision_folder: Callable[[str], Pa
         tiny.load(folder)
 
 
+@pytest.mark.slow
 def test_metaclip2_has_clips_outputs_and_texts(vision_folder: Callable[[str], Path]) -> None:
     folder = vision_folder("metaclip2")
     with quiet(), torch.no_grad():

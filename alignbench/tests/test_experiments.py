@@ -183,6 +183,7 @@ def test_a_part_of_the_whole_selection_gets_it_from_the_bench(
     assert {score.encoder for score in result.scores} == {"mini-clip", "random-vit"}
 
 
+@pytest.mark.slow
 def test_a_part_that_tells_no_model_from_another_is_flagged_outside_of_pytest_too(
     registered: Callable[[Experiment], str],
 ) -> None:

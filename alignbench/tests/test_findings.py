@@ -124,6 +124,7 @@ def counting(counts: Counter[str], name: str, function: Callable[..., Any]) -> C
     return counted
 
 
+@pytest.mark.slow
 def test_every_part_is_computed_once_whoever_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

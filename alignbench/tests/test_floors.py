@@ -33,6 +33,7 @@ def known() -> dict[str, Module]:
     return modules(CLONE)
 
 
+@pytest.mark.slow
 def test_imports_only_go_down(known: dict[str, Module]) -> None:
     floor = floors(CLONE)
     rooms = {name: module for name, module in known.items() if module.room not in OUTSIDE}
@@ -49,11 +50,13 @@ def test_every_room_has_a_floor_and_every_floor_its_rooms(known: dict[str, Modul
     assert {module.room for module in known.values()} - OUTSIDE == set(floors(CLONE))
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle(known: dict[str, Module]) -> None:
     graph = {name: imported(module, known) for name, module in known.items()}
     assert circles(graph) == []
 
 
+@pytest.mark.slow
 def test_models_tokenizers_and_processors_have_types_and_files_are_short(known: dict[str, Module]) -> None:
     assert sources.untyped_models(known) == []
     assert sources.long_files(known) == []

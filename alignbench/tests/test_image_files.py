@@ -185,6 +185,7 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     assert sum(1 for _ in Path("/dev/fd").iterdir()) == before
 
 
+@pytest.mark.slow
 def test_figures_of_somebody_elses_run_bring_no_other_file_into_the_page(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("root:x:0:0")
     folder = tmp_path / "run"
@@ -240,6 +241,7 @@ OPENERS = {
 }
 
 
+@pytest.mark.slow
 def test_nobody_else_opens_images() -> None:
     package = Path(__file__).parents[1]
     opens = re.compile(r"(?<![\w.])(?:(?:images\.)?open_image|read_image_file|Image\.open)\(")

@@ -230,6 +230,7 @@ def test_a_session_says_that_nothing_can_be_scored(images: Path) -> None:
         session.text("mini-llama")
 
 
+@pytest.mark.slow
 def test_vectors_of_texts_from_elsewhere_serve(images: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "texts.npy", np.random.default_rng(0).standard_normal((12, 6)).astype(np.float32))
     session = Session(

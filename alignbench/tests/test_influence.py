@@ -114,6 +114,7 @@ def test_images_without_files_have_no_path_and_too_few_groups_no_score() -> None
     assert "at least 5 rows" in score.reason
 
 
+@pytest.mark.slow
 def test_thousands_of_samples_take_seconds() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2000, 32)), rng.normal(size=(2000, 32))

@@ -57,6 +57,7 @@ def test_every_layer_of_an_encoder_is_what_asking_for_it_gives(
         tiny.close(found.output[:, place], end.values, 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gemma3_text", "internlm2"])
 def test_every_layer_of_an_llm_is_what_asking_for_it_gives(
     family: str, folders: Callable[[str], Path], store: EmbeddingStore
@@ -121,6 +122,7 @@ def test_layers_of_several_widths_are_filled_up_and_each_is_what_asking_for_it_g
     tiny.close(last, end, 1e-5)
 
 
+@pytest.mark.slow
 def test_cells_of_layers_that_differ_in_width_are_the_metric_of_the_two_layers(
     pyramid: str, store: EmbeddingStore
 ) -> None:
@@ -226,6 +228,7 @@ def test_a_planted_cell_is_found_with_its_layers_and_a_small_p() -> None:
     assert arrays["debiased_cka_limit"] < found[0].value
 
 
+@pytest.mark.slow
 def test_the_best_of_unrelated_layers_is_rarely_called_significant() -> None:
     rejected, naive = 0, 0
     for seed in range(40):

@@ -60,6 +60,7 @@ def test_a_vision_transformer_counted_by_hand() -> None:
     assert published("openai/clip-vit-base-patch32").parameters == stem + layers * block + 4 * width
 
 
+@pytest.mark.slow
 def test_the_tables_fit_a_terminal_and_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "list_files", lambda *_, **__: pytest.fail("the Hub was asked"))
     for lines in (listing.encoders(), listing.llms()):

@@ -66,6 +66,7 @@ def test_every_tested_model_type_is_tested() -> None:
     assert all(family.tested for family in families.BY_MODEL_TYPE.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", TESTED)
 @torch.no_grad()
 def test_vectors_are_those_of_transformers(
@@ -280,6 +281,7 @@ def test_a_weight_that_would_change_the_model_is_refused(
         llm(folder)
 
 
+@pytest.mark.slow
 def test_layers_that_only_predict_further_tokens_are_left_out(tmp_path: Path) -> None:
     folder = tiny_llms.written("deepseek_v3", tmp_path / "model")
     before = llm(folder).embed(tiny.TEXTS)

@@ -52,6 +52,7 @@ def test_a_gguf_file_is_converted_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert (made[0] / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_no_call_of_transformers_leaves_remote_code_open() -> None:
     """Left out, transformers asks on stdin where a folder brings code; a GGUF file may lie in any folder."""
     package = Path(alignbench.__file__).parent

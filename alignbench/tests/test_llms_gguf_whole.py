@@ -80,6 +80,7 @@ def test_a_tensor_that_would_be_left_out_is_refused(
     assert said in str(caught.value)
 
 
+@pytest.mark.slow
 def test_any_part_of_a_split_file_stands_for_all(llama: Path, tmp_path: Path) -> None:
     whole = states(f"gguf:{write_gguf(tmp_path / 'whole.gguf', llama)}")
     digests = set()
@@ -214,6 +215,7 @@ def test_a_list_before_the_architecture_is_passed_over(llama: Path, tmp_path: Pa
     assert read_header(tmp_path / "x.gguf").values == {"general.architecture": "llama"}
 
 
+@pytest.mark.slow
 def test_a_tokenizer_beside_the_file_is_not_taken(llama: Path, tmp_path: Path) -> None:
     alone = resolve(f"gguf:{write_gguf(tmp_path / 'x.gguf', llama)}")
     alone.load("cpu", "float32")
@@ -226,6 +228,7 @@ def test_a_tokenizer_beside_the_file_is_not_taken(llama: Path, tmp_path: Path) -
     assert other.tokenize(tiny.TEXTS) == alone.tokenize(tiny.TEXTS)
 
 
+@pytest.mark.slow
 def test_the_positions_of_llama_3_are_followed(llama: Path, tmp_path: Path) -> None:
     config, theta = hf.LlamaConfig.from_pretrained(llama), 5e5
     tiny.edit_config(llama, rope_parameters={"rope_type": "default", "rope_theta": theta})

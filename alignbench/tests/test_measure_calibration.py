@@ -118,6 +118,7 @@ def test_wordings_repeat_the_image_and_not_the_text() -> None:
     assert not np.array_equal(pair.y.values[0], pair.y.values[2])
 
 
+@pytest.mark.slow
 def test_cross_covariances_vanish_where_nothing_is_shared_and_only_there() -> None:
     for case in (*INDEPENDENT[:4], *ALIGNED[:4]):
         pair = case.draw(4000, 0)

@@ -31,6 +31,7 @@ def test_what_races_show_is_counted() -> None:
     assert told.alone.tolist() == [float(race.survivors == ("0",)) for race in [*races, Race((), "budget")]]
 
 
+@pytest.mark.slow
 def test_a_race_is_the_same_again_and_another_with_another_number() -> None:
     assert measure.raced(CLEAR, 1, groups=40) == measure.raced(CLEAR, 1, groups=40)
     assert measure.raced(CLEAR, 1, groups=40) != measure.raced(CLEAR, 2, groups=40)

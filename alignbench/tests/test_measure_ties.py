@@ -20,6 +20,7 @@ def someone_apart(first: Any, _: Any) -> list[Any]:
     return [~first.all(axis=1)]
 
 
+@pytest.mark.slow
 def test_holms_rule_tells_equal_encoders_apart_too_often_and_ours_does_not() -> None:
     [[before], [now]] = ties.shares(ties.WORLDS[0], 60, [0.0] * 10, 400, someone_apart)
     assert before > 0.09
@@ -59,6 +60,7 @@ def test_many_draws_at_once_are_decided_as_the_suite_decides_each(gap: float) ->
             assert [set(np.flatnonzero(mask).tolist()) for mask in masks] == expected
 
 
+@pytest.mark.slow
 def test_encoders_that_see_a_text_equally_well_are_drawn() -> None:
     assert ties.real(4).shape == (2, 1)
 

@@ -47,6 +47,7 @@ def test_a_metric_holds_as_many_matrices_as_it_declares(name: str) -> None:
     assert 0.6 * METRICS.get(name).squares < squares < 1.2 * METRICS.get(name).squares
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(METRICS) - set(DECLARED)))
 def test_other_metrics_hold_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MOST", 100)  # pairs that gw_distance couples, which takes its time

@@ -144,6 +144,7 @@ def test_exact_null_is_the_full_enumeration(n: int) -> None:
     assert linear_cka_null(x, y) == pytest.approx((scores.mean(), scores.std()), abs=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["calibrated_cka", "debiased_cka", "rbf_cka", "mutual_knn", "rsa"])
 @pytest.mark.parametrize("n", [5, 6])
 def test_every_exact_null_is_the_full_enumeration(name: str, n: int) -> None:

@@ -94,6 +94,7 @@ def test_bures_similarity_is_the_fidelity_of_matrix_roots() -> None:
         assert bures_similarity(x, y) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_ledoit_wolf_is_that_of_scikit_learn() -> None:
     from sklearn.covariance import ledoit_wolf as reference
 

@@ -135,6 +135,7 @@ def test_a_kernel_is_the_same_in_place() -> None:
         assert np.array_equal(doubly_centered(kernel, out=kernel), centered)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("score", "squares"), [(rbf_cka, 3.1), (rsa, 4.1)])
 def test_values_need_few_matrices_of_all_pairs(score: Callable[..., float], squares: float) -> None:
     n = 2050

@@ -82,6 +82,7 @@ def test_lists_are_the_neighbours_among_all_rows(x: Matrix) -> None:
     np.testing.assert_allclose(dense(cosine_lists(x, rows, queries, K), 500), expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_with_all_rows_the_mean_is_the_score() -> None:
     x, y, rows = copies(), normal() + normal(1), np.arange(N)
     of_x, of_y = (cosine_lists(side, rows, rows, K) for side in (x, y))
@@ -118,6 +119,7 @@ def few_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alignbench.experiments.many.QUERIES", 200)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_queries")
 def test_a_score_of_many_pairs_asks_some_of_all() -> None:
     metric, x, y = (

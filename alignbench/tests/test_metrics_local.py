@@ -95,6 +95,7 @@ def broken(x: Matrix, k: int) -> Iterator[list[list[int]]]:
         yield [list(row) for row in chosen]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("n", "k", "shared"), [(12, 3, 2), (25, 5, 4), (25, 1, 4), (9, 7, 0)])
 def test_the_value_is_that_of_the_authors_formula(name: str, n: int, k: int, shared: int) -> None:

@@ -135,6 +135,7 @@ def graph(n: int, k: int, seed: int) -> Matrix:
     return np.asarray(distances <= border, dtype=np.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [1, 3])
 @pytest.mark.parametrize("kind", ["kernel", "graph"])
 def test_moments_are_those_of_drawn_permutations(kind: str, classes: int) -> None:
@@ -163,6 +164,7 @@ matrices = st.integers(2, 9).flatmap(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(matrices)
 def test_neither_a_new_order_of_rows_nor_another_pairing_changes_the_moments(drawn: Any) -> None:

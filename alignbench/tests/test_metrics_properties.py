@@ -58,6 +58,7 @@ def test_examples_are_the_cases_that_are_tried() -> None:
         np.testing.assert_array_equal(one.y, other.y)
 
 
+@pytest.mark.slow
 def test_of_cases_that_fail_the_smallest_is_shown() -> None:
     metric, failed = METRICS.get("linear_cka"), []
 

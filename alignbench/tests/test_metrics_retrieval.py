@@ -22,6 +22,7 @@ def ranks_over_tie_orders(scores: list[int], right: list[bool]) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(deadline=None, max_examples=60, derandomize=True)
 def test_expectations_are_means_over_all_tie_orders(data: st.DataObject) -> None:

@@ -212,6 +212,7 @@ def test_class_scores_need_two_of_two_classes(labels: NDArray[np.generic]) -> No
             metric(classes(), labels)
 
 
+@pytest.mark.slow
 def test_knn_accuracy_is_that_of_scikit_learn() -> None:
     from sklearn.neighbors import KNeighborsClassifier
 

@@ -141,6 +141,7 @@ def test_of_a_name_that_cannot_be_found_timm_is_asked_whether_it_is_one(
         encoders.resolve("timm:resnet50.a1_in1k").locate()
 
 
+@pytest.mark.slow
 def test_doctor_does_not_call_that_well(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = [f"sound=timm:{NETWORK}@{network}", f"foreign=timm:test_vit@{network}"]
     assert cli.main(["doctor", "--encoders", *given, "--llms=mini-llama", "--device=cpu"]) == 1
@@ -163,6 +164,7 @@ def test_a_pooling_that_the_model_lacks_stops_a_run_before_it_begins(
     result.stderr.fnmatch_lines(["ERROR: net: this timm model has no 'cls' pooling (there is no CLS token)*"])
 
 
+@pytest.mark.slow
 def test_a_library_is_asked_by_name_before_its_weights_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alignbench.weights.hub.cached_snapshots", lambda *_: [])
     monkeypatch.setattr(
@@ -186,6 +188,7 @@ def test_a_siglip_without_its_head_has_no_pooler(folders: Callable[[str], Path],
     assert handle.embed(tiny.images()).shape == (5, 32)
 
 
+@pytest.mark.slow
 def test_sensitivity_of_a_convolutional_network_has_the_variants_that_there_are(
     network: Path, folders: Callable[[str], Path], store: EmbeddingStore
 ) -> None:
@@ -200,6 +203,7 @@ def test_sensitivity_of_a_convolutional_network_has_the_variants_that_there_are(
     assert found["encoder middle layer"].x.shape == (8, 48)
 
 
+@pytest.mark.slow
 def test_a_variant_that_cannot_be_is_one_line_and_the_others_go_on(
     network: Path, folders: Callable[[str], Path], store: EmbeddingStore
 ) -> None:
@@ -273,6 +277,7 @@ def test_a_folder_that_transformers_saves_of_a_model_of_timm_loads(tmp_path: Pat
 # --- how an image becomes pixels
 
 
+@pytest.mark.slow
 def test_a_spec_can_say_how_an_image_becomes_pixels(network: Path) -> None:
     ends = "+mean=0.1/0.2/0.3+std=.5+crop=.8+interpolation=bilinear"
     handle: Any = encoders.resolve(f"net=timm:{NETWORK}@{network}{ends}")

@@ -91,6 +91,7 @@ def test_an_unknown_metric_is_answered_with_the_closest(project: pytest.Pytester
     assert "Did you mean 'mutual_knn'?" in result.stderr.str()
 
 
+@pytest.mark.slow
 def test_shuffled_pairs_score_at_the_null() -> None:
     metric, settings = METRICS.get("calibrated_cka"), Settings(permutations=99)
     p_values = []
@@ -164,6 +165,7 @@ def test_the_best_alone_has_a_solid_box_and_all_that_tie_have_dashed_ones(
     assert framed(figure.axes[0], "tied") == tied
 
 
+@pytest.mark.slow
 def test_cells_hold_value_and_half_width_and_the_best_is_framed() -> None:
     figure = multi_llm_matrix(make_inputs(("a", "b", "c"), ("one", "two")))
     assert figure is not None

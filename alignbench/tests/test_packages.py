@@ -87,6 +87,7 @@ def efficientnet(
     return tmp_path / "site" / "tiny_net" / "net.pth"
 
 
+@pytest.mark.slow
 def test_a_packaged_network_gives_timms_own_vectors(efficientnet: Path, network: torch.nn.Module) -> None:
     handle: Any = encoder("pip:tiny-net", l2=False)
     assert (handle.name, handle.info.source, handle.info.weights) == (
@@ -126,6 +127,7 @@ def test_tensors_of_another_network_are_refused(network: torch.nn.Module) -> Non
         under_timms_keys({first: tensors[first]}, ARCHITECTURE, "here")
 
 
+@pytest.mark.slow
 @needs_gguf
 def test_pieces_of_a_gguf_file_give_the_vectors_of_the_whole(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -256,6 +258,7 @@ def test_gemma_in_a_gguf_file_is_never_run_in_float16() -> None:
         assert (family.name, family.fp16_safe, family.adapter) == (name, safe, families.GGUF.adapter)
 
 
+@pytest.mark.slow
 def test_every_packaged_model_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config()
     for packages, sources, resolve in (

@@ -122,6 +122,7 @@ def test_stand_ins_are_called_so(name: str) -> None:
     assert "mini-clip (stand-in for clip)" in written
 
 
+@pytest.mark.slow
 def test_eas_bars_add_up_to_the_value() -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
     figure = drawn(eas_dashboard(inputs))
@@ -143,6 +144,7 @@ def test_eas_parts_are_found_whatever_they_are_called(metric: str, labels: bool)
     assert contributions(make_score("eas", 0.61)) == {"cka": 0.61}
 
 
+@pytest.mark.slow
 def test_eas_shows_the_shuffled_value_and_the_interval() -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
     ax = axes_titled(drawn(eas_dashboard(inputs)), "EAS adjusted")
@@ -172,6 +174,7 @@ def test_eas_rows_are_best_first_by_the_adjusted_score() -> None:
     assert ax.yaxis_inverted()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [eas_dashboard, coral_comparison, coral_dashboard])
 def test_what_has_no_value_is_said_and_not_drawn_as_zero(draw: Any) -> None:
     scores = replaced(make_scores(("a", "b"), ("l",)), "b", **NOT_APPLICABLE)
@@ -195,6 +198,7 @@ def test_labels_say_which_way_is_better() -> None:
     assert read.get_xlabel() == "ncoral (lower is more alike)"
 
 
+@pytest.mark.slow
 def test_scatter_has_each_encoder_where_its_scores_are() -> None:
     inputs = make_inputs(ENCODERS, ("mini-llama",))
     ax = axes_titled(drawn(cka_vs_coral(inputs)), "As it should be read")
@@ -216,6 +220,7 @@ def test_scatter_limits_hold_points_intervals_null_and_zero() -> None:
     assert low < -2 * 0.02 < 0
 
 
+@pytest.mark.slow
 def test_scatter_names_do_not_overlap_each_other_or_leave_the_axes() -> None:
     scores = []
     for i, encoder in enumerate(f"encoder-number-{j}" for j in range(9)):
@@ -259,6 +264,7 @@ def test_coral_never_claims_alignment() -> None:
         assert "doesn't see which image belongs to which text" in note
 
 
+@pytest.mark.slow
 def test_coral_comparison_has_a_block_a_mode_and_the_most_alike_on_top() -> None:
     inputs = make_inputs(ENCODERS, ("mini-llama", "mini-qwen"))
     figure = drawn(coral_comparison(inputs))

@@ -84,6 +84,7 @@ def test_a_family_that_has_the_letters_stands_behind_the_first(tmp_path: Path) -
     assert b"TestKorean" in pdf.read_bytes()
 
 
+@pytest.mark.slow
 def test_room_for_names_is_made_by_the_font_that_they_are_drawn_in(tmp_path: Path) -> None:
     def width(figure: Figure) -> float:
         text = next(t for ax in figure.axes for t in ax.texts if t.get_text() == NAMES[0])
@@ -95,6 +96,7 @@ def test_room_for_names_is_made_by_the_font_that_they_are_drawn_in(tmp_path: Pat
     assert width(drawn()) > narrow + 20
 
 
+@pytest.mark.slow
 def test_latin_figures_look_for_no_font(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "families_with", lambda letters: pytest.fail(f"looked for {letters}"))
     inputs = make_inputs(("clip", "Größe-β ≤ ½"), ("mini-llama",))  # which the first font has
@@ -146,6 +148,7 @@ def test_without_such_a_font_all_figures_together_say_so_once(
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_a_helper_hands_on_what_it_could_not_draw(tmp_path: Path) -> None:
     answer = draw_silently(Drawing(korean(), tmp_path), "cka_vs_coral")
     assert answer is not None

@@ -139,6 +139,7 @@ def test_what_is_too_much_for_a_page_is_said(name: str) -> None:
     assert " of " in figure.get_supxlabel().splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from")
 @pytest.mark.parametrize("name", OURS)
 def test_hostile_types_are_drawn_as_text_and_the_legend_stays_on_the_page(name: str, tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def test_cosines_that_are_all_positive_begin_at_zero_and_nothing_is_left_out() -
     assert "darkest" not in figure.get_supxlabel()
 
 
+@pytest.mark.slow
 def test_eas_is_held_against_its_own_cka() -> None:
     inputs = make_inputs(ENCODERS, ONE)
     figure = drawn(eas_dashboard(inputs))
@@ -185,6 +186,7 @@ def test_eas_is_held_against_its_own_cka() -> None:
         assert {t.get_text() for t in ax.texts} >= set(ENCODERS)
 
 
+@pytest.mark.slow
 def test_where_an_encoder_is_named_once_its_name_hides_no_point_of_another_llm() -> None:
     by_llm = {
         "a": ((0.512, 0.596), (0.255, 0.443), (0.239, 0.512)),
@@ -206,11 +208,13 @@ def test_where_an_encoder_is_named_once_its_name_hides_no_point_of_another_llm()
         assert not any(box.contains(x, y) for x, y in at)
 
 
+@pytest.mark.slow
 def test_eas_adjusted_says_what_its_third_part_is() -> None:
     figure = drawn(eas_dashboard(make_inputs(ENCODERS, ONE)))
     assert "0.4 × discriminability (knn above chance in EAS adjusted)" in texts(figure)
 
 
+@pytest.mark.slow
 def test_the_three_rankings_give_places_and_none_where_coral_is_saturated() -> None:
     inputs = make_inputs(ENCODERS, ONE)
     figure = drawn(eas_dashboard(inputs))
@@ -237,6 +241,7 @@ def test_equal_values_share_a_place_and_a_missing_encoder_has_none() -> None:
     assert np.isnan(found[2]).all()
 
 
+@pytest.mark.slow
 def test_an_encoder_without_a_value_has_no_place() -> None:
     made = make_inputs(("a", "b", "c"), ("l",))
     none: dict[str, Any] = {

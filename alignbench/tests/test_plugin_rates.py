@@ -26,6 +26,7 @@ def test_a_busy_machine_is_slower_by_the_wall_clock() -> None:
     assert slowness(lambda: next(busy)) == pytest.approx(7.0, rel=0.2)
 
 
+@pytest.mark.slow
 def test_what_is_believed_of_a_machine_has_bounds() -> None:
     stuck, fast = ticking(1e9), ticking(0.95 * rates._FASTEST * rates._STEP_SECONDS)
     assert slowness(lambda: next(stuck)) == rates._SLOWEST

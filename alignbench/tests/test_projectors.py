@@ -165,6 +165,7 @@ def test_early_stopping_keeps_the_epoch_with_the_least_held_out_loss() -> None:
         assert not np.allclose(early.prediction, late.prediction, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_linear_relation_is_learnt_and_a_shuffled_one_is_not() -> None:
     x, y = sides("linear")
     own = splits(2)

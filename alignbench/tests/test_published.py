@@ -245,6 +245,7 @@ def test_the_scores_of_law_carry_all_that_a_reader_asks(law: Judgement) -> None:
     assert one.null.p == one.params["p_adjusted"]
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_from_the_scores_alone(law: Judgement, cambrian: Judgement) -> None:
     from alignbench.experiments.validity.published import figures
 

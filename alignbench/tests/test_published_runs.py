@@ -134,6 +134,7 @@ def _r(x: list[float], y: list[int]) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
+@pytest.mark.slow
 def test_a_table_needs_no_model_and_the_run_keeps_its_own_part_without_one() -> None:
     from alignbench.experiments.validity import EXPERIMENT
 

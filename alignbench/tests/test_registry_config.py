@@ -88,6 +88,7 @@ def test_the_environment_names_the_output_folder(tmp_path: Path, monkeypatch: py
     assert str(load_config(folder=tmp_path).output_dir) == "elsewhere"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "says"),
     [

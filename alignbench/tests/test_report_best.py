@@ -299,7 +299,7 @@ def test_scores_json_with_ties_variants_and_types_is_valid(tmp_path: Path) -> No
     assert [ranking["data_type"] for ranking in data["ranking_by_type"]] == ["chart", "document", "table"]
     assert set(schema["$defs"]["ranking"]["properties"]) == {field.name for field in fields(Ranking)} - {
         "scores",
-        "local",
+        "beside",
     }
 
 

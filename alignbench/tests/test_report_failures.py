@@ -108,6 +108,7 @@ def test_an_llm_of_which_every_test_failed_is_in_the_answer() -> None:
     assert answer(ranking, str) == ["No encoder could be ranked: mini-clip: its test failed: no weights."]
 
 
+@pytest.mark.slow
 def test_every_place_names_the_missing_model_and_the_reason(tmp_path: Path) -> None:
     run = replace(make_run(), failures=(failed(), failed(experiment="coral", metric="ncoral")))
     scores = make_scores()
@@ -122,6 +123,7 @@ def test_every_place_names_the_missing_model_and_the_reason(tmp_path: Path) -> N
     assert report_html(tmp_path).count(lacks) == 2
 
 
+@pytest.mark.slow
 def test_a_run_with_failures_is_valid_and_read_as_it_was_written(tmp_path: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     run = replace(make_run(), failures=(failed(), failed(None, None, metric="", phase="")))
@@ -188,6 +190,7 @@ def test_a_figure_that_lacks_nothing_and_one_of_many_gaps() -> None:
     assert max(map(len, lines)) <= 96
 
 
+@pytest.mark.slow
 def test_hostile_names_and_reasons_act_nowhere(tmp_path: Path) -> None:
     failures = tuple(failed(name, reason=f"{name}: damaged") for name in HOSTILE)
     write_run(tmp_path, Findings.of(make_scores(), replace(make_run(), failures=failures)), figures=False)

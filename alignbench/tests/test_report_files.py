@@ -58,6 +58,7 @@ def test_schema_names_exactly_the_fields_of_the_dataclass(definition: str, kind:
     assert schema["additionalProperties"] is False
 
 
+@pytest.mark.slow
 def test_scores_json_of_a_whole_run_is_valid(tmp_path: Path) -> None:
     scores = [*make_scores(), without_interval(make_score("rsa", 0.2)), make_score("cknna", None)]
     write_run(tmp_path, Findings.of(scores, make_run()), figures=False)
@@ -67,6 +68,7 @@ def test_scores_json_of_a_whole_run_is_valid(tmp_path: Path) -> None:
     assert [ranking["llm"] for ranking in data["ranking"]] == ["mini-llama", "mini-qwen"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -86,6 +88,7 @@ def test_schema_refuses_a_spoilt_score(tmp_path: Path, spoil: dict[str, Any]) ->
         validator().validate(data)
 
 
+@pytest.mark.slow
 def test_read_run_gives_back_what_was_written(tmp_path: Path) -> None:
     scores = make_scores()
     write_run(tmp_path, Findings.of(scores, make_run()), figures=False)
@@ -113,6 +116,7 @@ def test_a_score_of_before_there_were_variants_is_read() -> None:
     assert Score.from_dict(plain).variant == ""
 
 
+@pytest.mark.slow
 def test_files_do_not_depend_on_the_order_of_recording(tmp_path: Path) -> None:
     scores = make_scores()
     for name, order in (("a", scores), ("b", scores[::-1])):
@@ -141,6 +145,7 @@ def test_appending_after_a_torn_line_loses_only_that_line(tmp_path: Path) -> Non
     assert read_scores(log) == [first, third]
 
 
+@pytest.mark.slow
 def test_log_cut_at_every_byte_is_readable(tmp_path: Path) -> None:
     scores = [replace(score, deletions=()) for score in make_scores()[:2]]
     for score in scores:

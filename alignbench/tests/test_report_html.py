@@ -68,6 +68,7 @@ def test_the_answer_comes_first(plain: Page) -> None:
     assert places == sorted(places)
 
 
+@pytest.mark.slow
 def test_every_score_is_there_with_its_command(tmp_path: Path) -> None:
     scores = [*make_scores(), *make_trained_scores(), make_score("cknna", None), make_score("rsa", 0.1)]
     found = page_of(tmp_path, scores)
@@ -78,6 +79,7 @@ def test_every_score_is_there_with_its_command(tmp_path: Path) -> None:
     assert len(rows) >= len(scores)
 
 
+@pytest.mark.slow
 def test_every_opener_has_its_window_and_ids_are_unique(tmp_path: Path) -> None:
     found = page_of(tmp_path, [*make_scores(), make_score("cknna", None)])
     assert {a["popovertarget"] for a in found.all("button")} == set(windows(found))
@@ -122,6 +124,7 @@ def test_names_reasons_and_captions_stay_text(tmp_path: Path, plain: Page, nasty
     assert found.inside["pre"][0] == clean(nasty)
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     write_figures(tmp_path)
     found = page_of(tmp_path, make_scores())
@@ -144,6 +147,7 @@ def test_the_policy_allows_this_style_and_script_and_no_other(plain: Page) -> No
     assert "unsafe" not in policy
 
 
+@pytest.mark.slow
 def test_the_same_folder_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_figures(tmp_path)
     page_of(tmp_path, make_scores())
@@ -167,6 +171,7 @@ def test_a_run_of_nothing_but_missing_values_gives_the_reasons(tmp_path: Path) -
     assert "no variance: calibrated_cka of a × mini-llama, calibrated_cka of b × mini-llama" in text
 
 
+@pytest.mark.slow
 def test_a_killed_run_has_a_page(tmp_path: Path) -> None:
     for score in make_scores():
         append_score(tmp_path, score)
@@ -223,6 +228,7 @@ def test_what_speaks_against_the_numbers_is_said(tmp_path: Path) -> None:
         assert said in text
 
 
+@pytest.mark.slow
 def test_downloads_hold_the_run(tmp_path: Path) -> None:
     scores = make_scores()
     found = page_of(tmp_path, scores)
@@ -251,6 +257,7 @@ def test_every_figure_has_a_caption(name: str) -> None:
     assert caption_of(name) is spec.caption
 
 
+@pytest.mark.slow
 def test_a_figure_that_nobody_described_is_shown(tmp_path: Path) -> None:
     (tmp_path / "my_own_plot.svg").write_text('<svg width="72pt" height="36pt"></svg>')
     found = page_of(tmp_path, make_scores())
@@ -259,6 +266,7 @@ def test_a_figure_that_nobody_described_is_shown(tmp_path: Path) -> None:
     assert (image["width"], image["height"]) == ("96", "48")
 
 
+@pytest.mark.slow
 def test_four_figures_are_open_and_the_others_are_folded(tmp_path: Path) -> None:
     for i in range(6):
         (tmp_path / f"plot_{i}.svg").write_text('<svg width="72pt" height="36pt"></svg>')
@@ -271,6 +279,7 @@ def test_four_figures_are_open_and_the_others_are_folded(tmp_path: Path) -> None
     assert all(title in after for title in titles[4:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("svg_bytes", "taken"), [(250, "svg+xml"), (5000, "png")])
 def test_the_lighter_file_of_a_figure_is_taken(tmp_path: Path, svg_bytes: int, taken: str) -> None:
     (tmp_path / "a.svg").write_bytes(b"<svg>" + b"x" * svg_bytes)
@@ -279,6 +288,7 @@ def test_the_lighter_file_of_a_figure_is_taken(tmp_path: Path, svg_bytes: int, t
     assert image["src"].startswith(f"data:image/{taken};base64,")
 
 
+@pytest.mark.slow
 def test_figures_that_would_make_the_page_too_large_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,12 +300,14 @@ def test_figures_that_would_make_the_page_too_large_are_named(
     assert "see b.svg beside it" in found.text
 
 
+@pytest.mark.slow
 def test_the_page_of_a_full_run_is_small() -> None:
     path = paths.benchmarks().parent / "reports" / "example" / "report.html"
     assert path.stat().st_size < 8 * MEBIBYTE
     assert len(Page(path.read_text(encoding="utf-8")).all("figure")) >= 20
 
 
+@pytest.mark.slow
 def test_long_and_foreign_names_have_a_page(tmp_path: Path) -> None:
     found = page_of(tmp_path, make_scores(HOSTILE, LLMS), make_run(HOSTILE))
     assert "비전-인코더-한국어" in found.text

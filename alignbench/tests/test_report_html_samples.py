@@ -49,6 +49,7 @@ def sample(name: str, image: Path | bytes | None = b"", text: str = "a text") ->
     return Sample(name, picture() if image == b"" else image, (text,), "chart", group=name)
 
 
+@pytest.mark.slow
 def test_points_samples_and_pictures_belong_together(tmp_path: Path) -> None:
     write_layout(tmp_path, IDS)
     write_layout(tmp_path, IDS[::-1], model="mini-llama")
@@ -66,6 +67,7 @@ def test_points_samples_and_pictures_belong_together(tmp_path: Path) -> None:
     assert named["sample-7"]["picture"] == ""
 
 
+@pytest.mark.slow
 def test_a_higher_point_is_drawn_higher(tmp_path: Path) -> None:
     write_layout(tmp_path, IDS)
     [path] = (tmp_path / "artifacts").glob("layout-*")
@@ -90,6 +92,7 @@ def test_captions_and_ids_stay_text(tmp_path: Path, nasty: str) -> None:
     assert texts.pop() in page.text
 
 
+@pytest.mark.slow
 def test_samples_are_sorted_by_what_they_do_to_the_score(tmp_path: Path) -> None:
     write_samples(tmp_path, IDS, [f"text {i}" for i in range(12)])
     write_influence(tmp_path, IDS, [0.1 * (i - 6) for i in range(12)], "calibrated_cka")
@@ -102,6 +105,7 @@ def test_samples_are_sorted_by_what_they_do_to_the_score(tmp_path: Path) -> None
     assert "text 11" in carry
 
 
+@pytest.mark.slow
 def test_of_a_metric_where_low_is_good_the_negative_carries(tmp_path: Path) -> None:
     write_influence(tmp_path, ["a-good-one", "a-bad-one"], [-0.2, 0.1], "ncoral")
     carry, spoil = page_of(tmp_path, make_scores()).text.split("Carry it")[1].split("Spoil it")
@@ -109,6 +113,7 @@ def test_of_a_metric_where_low_is_good_the_negative_carries(tmp_path: Path) -> N
     assert "a-bad-one +0.1" in spoil
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["influence-x", "layout-x", "samples"])
 def test_artifacts_of_somebody_else_are_passed_over(tmp_path: Path, kind: str) -> None:
     write_layout(tmp_path, IDS)

@@ -192,6 +192,7 @@ def test_a_killed_run_is_summed_up_from_its_scores() -> None:
     assert "mini-clip" in text
 
 
+@pytest.mark.slow
 def test_a_large_run_fits_a_comment_and_names_what_is_left_out() -> None:
     encoders = [f"encoder-{i:02}" for i in range(16)]
     text = summary(make_scores(encoders, LLMS), make_run(encoders))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
 from alignbench.findings import Findings
 from alignbench.show import summary_markdown, terminal_table
 from alignbench.tests.ranking_fakes import paired, rank, rank_by_type, typed
@@ -24,6 +26,7 @@ def test_each_type_has_its_ranking() -> None:
     assert rank_by_type(paired({"a": 0.4})) == []
 
 
+@pytest.mark.slow
 def test_the_terminal_has_the_verdict_by_type_whole() -> None:
     lines = terminal_table(Findings.of(typed(), make_run(())))
     told = (

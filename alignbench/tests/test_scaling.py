@@ -110,6 +110,7 @@ def test_a_score_at_n_is_the_mean_over_samples_that_are_parts_of_each_other() ->
     assert whole.interval is not None
 
 
+@pytest.mark.slow
 def test_the_size_from_which_the_order_stands_is_counted_over_what_is_told_apart() -> None:
     [stands] = by_variant(scaling(encoders(200), ["calibrated_cka"], Settings(), 5), STANDS, None).values()
     assert stands.params["told_apart"][0] == ["good", "fair"]
@@ -128,6 +129,7 @@ def test_encoders_that_are_not_told_apart_have_no_order_to_find_again() -> None:
     assert one == AT_N
 
 
+@pytest.mark.slow
 def test_the_order_of_close_encoders_stands_later() -> None:
     pairs = encoders(130, {"better": 0.8, "worse": 1.0})
     [stands] = by_variant(scaling(pairs, ["linear_cka"], Settings(), 20), STANDS, None).values()
@@ -207,6 +209,7 @@ def test_captions_are_scored_at_doubled_numbers_up_to_all() -> None:
     assert not [score for score in one if score.metric == CAPTIONS]
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_panel_a_metric_and_marks_where_the_order_stands() -> None:
     found = scaling(encoders(), ["calibrated_cka", "mutual_knn"], Settings(), 3)
     figure: Any = FIGURES.get("scaling")(Findings.of(found).figure_inputs())
@@ -231,6 +234,7 @@ def test_a_run_files_the_scores_of_a_metric_that_is_named(project: pytest.Pytest
     assert {key[6] for key in found if key[1] == AT_N} == {"rsa, n = 30", "rsa, n = 33"}
 
 
+@pytest.mark.slow
 def test_terminal_summary_and_report_say_from_which_n_the_order_stands(tmp_path: Path) -> None:
     found = scaling(encoders(), ["linear_cka", "calibrated_cka"], Settings(), 3)
     same = scaling(encoders(100, {"a": 1.0, "b": 1.0}), ["linear_cka"], Settings(), 3)

@@ -100,6 +100,7 @@ def test_each_variant_changes_one_choice_and_is_what_it_says(
     np.testing.assert_allclose(found["features standardised"].x.std(axis=0), 1)
 
 
+@pytest.mark.slow
 def test_vectors_whose_lengths_are_kept_are_varied_to_unit_length(
     folders: Callable[[str], Path], store: EmbeddingStore
 ) -> None:

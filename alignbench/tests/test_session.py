@@ -32,6 +32,7 @@ def test_models_and_data_are_asked_for_by_name(session: ab.Session) -> None:
     assert session.pair("mini-clip", "random-vit").y.model.side == "vision"
 
 
+@pytest.mark.slow
 def test_a_data_set_is_taken_as_it_is(session: ab.Session) -> None:
     data = load_dataset("synthetic", n_per_type=4, seed=1)
     given = ab.Session(**TOYS, data=data)
@@ -39,6 +40,7 @@ def test_a_data_set_is_taken_as_it_is(session: ab.Session) -> None:
     assert [sample.id for sample in session.dataset.samples] == [sample.id for sample in data.samples]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "says"),
     [

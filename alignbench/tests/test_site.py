@@ -59,6 +59,7 @@ def test_the_reference_has_all_that_is_registered() -> None:
     assert all(f"`{name}`" in pages["flags"] for name in FLAGS)
 
 
+@pytest.mark.slow
 def test_every_public_name_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"]) == 0, capsys.readouterr().out
     said = capsys.readouterr().out
@@ -67,6 +68,7 @@ def test_every_public_name_is_described(capsys: pytest.CaptureFixture[str]) -> N
     assert int(described) == int(total) > 400
 
 
+@pytest.mark.slow
 def test_a_name_that_a_page_lacks_or_nobody_describes_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = {f"reference/{name}.md": text for name, text in reference_pages().items()}
     pages["reference/metrics.md"] = pages["reference/metrics.md"].replace("`linear_cka`", "`linear`")

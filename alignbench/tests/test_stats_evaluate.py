@@ -145,6 +145,7 @@ def test_wordings_of_one_image_do_not_make_independent_data_significant() -> Non
     assert result.null.p > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS.names(kind="pair", pairing=True))
 def test_aligned_pairs_are_found_and_shuffled_ones_are_not(name: str) -> None:
     x, y = data()

@@ -41,6 +41,7 @@ def test_of_two_it_is_the_two_sided_quantile_of_students_t(freedom: int) -> None
     assert pair_level(2, freedom, 0.1) == pytest.approx(0.1, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("models", "freedom"), [(3, 19), (10, 59), (20, 99), (5, 100_000)])
 def test_it_lies_between_the_studentised_range_and_bonferroni(models: int, freedom: int) -> None:
     shared_error = studentized_range.ppf(0.95, models, min(freedom, 10_000)) / np.sqrt(2)
@@ -87,6 +88,7 @@ def test_of_equal_models_one_is_told_apart_in_at_most_5_percent_of_draws(models:
         assert np.mean(before) > 0.1
 
 
+@pytest.mark.slow
 def test_a_best_that_is_far_ahead_is_told_from_all_by_the_quantile_for_two() -> None:
     """Those far behind don't make it harder to tell the second: they are out before it is looked at."""
     rng = np.random.default_rng(0)

@@ -44,6 +44,7 @@ def null(name: str, n: int = N, heavy: bool = False, **given: Any) -> Null:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLOSED)
 def test_the_closed_form_is_what_draws_come_to(name: str) -> None:
     closed, drawn = null(name), null(name, n_permutations=999)
@@ -70,6 +71,7 @@ def test_mean_and_standard_deviation_are_those_of_the_metrics_own_formula(name: 
     assert (closed.mean, closed.std) == pytest.approx(metric.null.exact(*data()), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_up_to_the_limit_a_fixed_number_is_drawn() -> None:
     found = null("linear_cka", DRAWN_UP_TO)
     assert (found.p_kind, found.draws) == ("drawn", 999)

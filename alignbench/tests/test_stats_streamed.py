@@ -117,6 +117,7 @@ def test_other_bases_are_those_of_the_arrays(name: str, align: str) -> None:
     assert ("separate_bases" in found.flags) == (align == "pca")
 
 
+@pytest.mark.slow
 def test_nulls_are_exact_and_their_tail_is_that_of_permutations() -> None:
     n = 150
     x, y, labels = data(n)
@@ -179,6 +180,7 @@ def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alignbench.experiments.many.BLOCKS_ROWS", 400)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_are_many")
 def test_many_pairs_are_scored_from_moments_or_of_a_sample_that_is_flagged() -> None:
     pair = pair_of(1500)

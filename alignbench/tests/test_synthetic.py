@@ -42,6 +42,7 @@ def test_another_seed_or_index_is_another_drawing(data_type):
     assert first != Synthetic(5, (data_type,)).spec(data_type, 4)
 
 
+@pytest.mark.slow
 def test_a_sample_does_not_depend_on_what_else_is_asked_for():
     few = {sample.id: sample for sample in Synthetic(9, ("table",)).dataset(2).samples}
     many = {sample.id: sample for sample in Synthetic(9, ("document", "table")).dataset(4).samples}
@@ -82,6 +83,7 @@ def test_dataset_has_stable_ids_types_groups_and_png_bytes():
         assert max(image.size) == 448
 
 
+@pytest.mark.slow
 def test_shape_categories_are_data_types_of_their_own():
     dataset = Synthetic(0, SHAPES).dataset(2)
     assert dataset.data_types == SHAPES

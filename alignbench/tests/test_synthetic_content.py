@@ -165,6 +165,7 @@ def test_values_run_as_their_trend_says(trend, n):
             assert (steps[0] > 0) == (trend in ("rising", "peak"))
 
 
+@pytest.mark.slow
 def test_tables_have_three_to_seven_rows_and_mark_the_largest():
     for index in SEEN:
         spec, said = spec_of("table", index), SOURCE.description("table", index)
@@ -178,6 +179,7 @@ def test_tables_have_three_to_seven_rows_and_mark_the_largest():
         assert answer(said, "How many rows") == f"{len(spec.values)}."
 
 
+@pytest.mark.slow
 def test_documents_have_their_sections_in_order_and_say_their_layout():
     for index in SEEN:
         spec, said = spec_of("document", index), SOURCE.description("document", index)
@@ -189,6 +191,7 @@ def test_documents_have_their_sections_in_order_and_say_their_layout():
         assert (spec.figure is None) == ("no figure" in said.wordings[0])
 
 
+@pytest.mark.slow
 def test_figure_box_is_where_the_text_says():
     for index in SEEN:
         spec = spec_of("document", index)

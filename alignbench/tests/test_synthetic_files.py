@@ -38,6 +38,7 @@ def test_images_are_small_in_bytes_and_large_enough_to_read():
             assert max(image.size) == 448
 
 
+@pytest.mark.slow
 def test_every_line_is_what_the_command_says_of_its_drawing():
     source = Synthetic(SAMPLE_DATA_SEED)
     expected = []

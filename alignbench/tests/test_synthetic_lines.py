@@ -65,6 +65,7 @@ def test_seeds_select_other_charts_and_the_same_seed_the_same() -> None:
     assert line_charts(5, 1).samples[:3] == first
 
 
+@pytest.mark.slow
 def test_it_is_a_named_dataset_of_charts() -> None:
     data = load_dataset("synthetic_lines", n_per_type=4, seed=3)
     assert (data.name, data.data_types, len(data.samples)) == ("synthetic-lines-3", ("chart",), 4)

@@ -93,6 +93,7 @@ def test_its_fonts_are_others() -> None:
     assert len({font(20, face).getname()[0] for face in ("", "serif", "mono")}) == 3
 
 
+@pytest.mark.slow
 def test_it_is_a_dataset_of_its_own_that_a_command_writes(tmp_path: Any) -> None:
     data = load_dataset("synthetic_other", n_per_type=2, seed=3)
     assert data.name == "synthetic-other-3"

@@ -287,6 +287,7 @@ def test_shapes_are_those_asked_for() -> None:
     assert shapes_image([("cross", "teal")] * 26).size == (448, 448)
 
 
+@pytest.mark.slow
 def test_simple_and_categorized_shapes_are_datasets() -> None:
     assert {sample.data_type for sample in simple_shapes(3).samples} == {"shapes"}
     found = categorized_shapes(2, SHAPES[:3], seed=5)

@@ -100,6 +100,7 @@ def test_each_tab_says_which_figures_will_come(tab: Any) -> None:
     assert ("What an answer looks like" in said) == (tab.experiment == "compare")
 
 
+@pytest.mark.slow
 def test_toys_are_told_if_they_are_chosen_and_the_command_for_others_works() -> None:
     assert Menu().choices().toys
     assert not Menu({"encoders": ["clip"], "llms": ["llama"]}).choices().toys

@@ -28,6 +28,7 @@ def wait_until_ended(job: Job[int]) -> None:
     assert job.ended, "the work goes on"
 
 
+@pytest.mark.slow
 def test_the_result_comes_after_the_last_step() -> None:
     seen = {"first": threading.Event(), "second": threading.Event()}
 
@@ -69,6 +70,7 @@ def test_an_error_reaches_whoever_asks_for_the_result() -> None:
         job.result()
 
 
+@pytest.mark.slow
 def test_stopping_ends_the_work_and_frees_the_device() -> None:
     job = Job(endless)
     following = job.follow()
@@ -81,6 +83,7 @@ def test_stopping_ends_the_work_and_frees_the_device() -> None:
     jobs.DEVICE.release()
 
 
+@pytest.mark.slow
 def test_closing_the_iterator_stops_the_work() -> None:
     job = Job(endless)
     following = job.follow()
@@ -89,6 +92,7 @@ def test_closing_the_iterator_stops_the_work() -> None:
     wait_until_ended(job)
 
 
+@pytest.mark.slow
 def test_work_that_nobody_asks_about_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "PATIENCE", 0.5)
     job = Job(endless)
@@ -98,6 +102,7 @@ def test_work_that_nobody_asks_about_stops(monkeypatch: pytest.MonkeyPatch) -> N
     del following
 
 
+@pytest.mark.slow
 def test_two_pieces_of_work_never_run_at_once() -> None:
     running, most, first = 0, 0, True
     guard, waiting = threading.Lock(), threading.Semaphore(0)

@@ -57,6 +57,7 @@ def test_the_embedded_models_are_chosen_at_first() -> None:
     assert defaults["llms"] == ["mini-llama"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec", ["../elsewhere", "~/model", "hf:org/name", "npy:x.npy", "mine=mini-clip", "clpi"]
 )

@@ -65,6 +65,7 @@ def test_what_chance_gives_is_what_unrelated_numbers_give(size: int, r: float) -
     assert by_chance(size, r) == pytest.approx(np.mean(np.abs(drawn) >= r), abs=0.01)
 
 
+@pytest.mark.slow
 def test_many_subsets_are_drawn() -> None:
     (paradox, *_) = validity(make_table(40, columns=1)).paradoxes
     assert (paradox.subsets, paradox.drawn) == (9880, 5000)
@@ -137,6 +138,7 @@ def test_a_run_of_four_encoders_with_a_control_is_not_estimable_and_says_its_num
     assert all(abs(link["pearson"]) <= score.value + 1e-12 for link in score.params["links"])
 
 
+@pytest.mark.slow
 def test_a_run_of_two_encoders_says_that_there_is_nothing_to_correlate() -> None:
     score = run_score(pairs_of(2), seed=1)
     assert score.status == "not_applicable"

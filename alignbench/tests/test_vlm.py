@@ -294,6 +294,7 @@ def test_the_question_that_the_text_answers_is_asked_if_it_is_short() -> None:
     assert asked(replace(known, exchanges=(), texts=("A long text that nobody would repeat.",))) == []
 
 
+@pytest.mark.slow
 def test_answers_to_questions_of_any_wording_are_scored(llm: Any) -> None:
     reworded = [
         replace(
@@ -352,6 +353,7 @@ def test_the_curves_tell_why_nothing_was_learnt(train: Any, held_out: Any, p: An
     assert learning_flags(train, held_out, p) == flags
 
 
+@pytest.mark.slow
 def test_a_training_that_is_too_short_says_what_to_try(llm: Any) -> None:
     # Images that are all alike teach the captions alone: that loss falls, and the image gains nothing.
     alike = scored(llm, patches(informed=False), settings_with(epochs=4))

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 FAMILIES = list(tiny_vlms.VLMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_projected_is_what_the_llm_receives(vlms: Callable[[str], Path], family: str) -> None:
     model = part(vlms(family), "projected")
@@ -41,6 +42,7 @@ def test_projected_is_what_the_llm_receives(vlms: Callable[[str], Path], family:
     assert each[0].shape[1] == tiny.TEXT["hidden_size"]  # the LLM's space
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_vision_is_the_vlms_own_tower(vlms: Callable[[str], Path], family: str) -> None:
     tokens = own_vision.tower_tokens(vlms(family), family)
@@ -58,6 +60,7 @@ def test_text_is_the_vlms_own_llm(vlms: Callable[[str], Path], family: str) -> N
     tiny.close(part(vlms(family), "text").embed(tiny.TEXTS), own_texts.text_states(vlms(family)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_vectors_do_not_depend_on_the_batch(vlms: Callable[[str], Path], family: str) -> None:
     for name in ("vision", "projected"):
@@ -66,6 +69,7 @@ def test_vectors_do_not_depend_on_the_batch(vlms: Callable[[str], Path], family:
         tiny.close(model.embed(tiny.images()), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_dry_build_reads_no_numbers_and_knows_the_layers(vlms: Callable[[str], Path], family: str) -> None:
     for name in ("vision", "projected", "text"):
@@ -78,6 +82,7 @@ def test_a_dry_build_reads_no_numbers_and_knows_the_layers(vlms: Callable[[str],
         resolve(f"{vlms(family)}#projected", layer=1).examine()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family", ["llava", "internvl", "gemma3", "smolvlm", "llama4", "qwen2_5_vl", "qwen3_vl"]
 )
@@ -92,6 +97,7 @@ def test_hidden_layers_are_those_of_the_tower(vlms: Callable[[str], Path], famil
     tiny.close(layers[:, -len(poolings) + poolings.index("mean")], model.embed(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llava", "internvl"])
 def test_attention_of_a_tower_with_cls_is_its_last_layers(vlms: Callable[[str], Path], family: str) -> None:
     with quiet():
@@ -119,6 +125,7 @@ def test_cls_of_a_clip_tower_is_that_of_the_clip_it_came_from(vlms: Callable[[st
     )
 
 
+@pytest.mark.slow
 def test_an_image_in_its_own_shape_has_no_size_to_fit(vlms: Callable[[str], Path]) -> None:
     with pytest.raises(ModelError, match="read an image in its own shape"):
         part(vlms("qwen3_vl"), "vision", fit="pad")

@@ -113,6 +113,7 @@ def test_the_identity_of_a_part_is_that_of_its_files(copied: Callable[[str], Pat
     assert resolve(f"{folder}#vision").fingerprint() == before["vision"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "name", "key"),
     [
@@ -222,6 +223,7 @@ def test_the_layout_of_a_vlms_own_code_names_the_conversion(copied: Callable[[st
         resolve(f"{folder}#vision").locate()
 
 
+@pytest.mark.slow
 def test_the_plan_shows_pixels_only_where_they_do_not_depend_on_the_image(
     vlms: Callable[[str], Path],
 ) -> None:
@@ -234,6 +236,7 @@ def test_the_plan_shows_pixels_only_where_they_do_not_depend_on_the_image(
             assert free.pixels is part(vlms(family), name).pixels is None
 
 
+@pytest.mark.slow
 def test_a_flat_configuration_of_an_llm_is_read(
     vlms: Callable[[str], Path], copied: Callable[[str], Path]
 ) -> None:

@@ -156,6 +156,7 @@ def test_the_rate_before_training_is_that_of_states_computed_one_by_one(llm: Any
     assert trained.integration != trained.untrained_integration
 
 
+@pytest.mark.slow
 def test_a_score_is_minus_the_log_of_the_perplexity(llm: Any) -> None:
     found = scored(llm, patches(), settings_with(epochs=2))
     perplexity, score = found["caption_perplexity"], found["a_score"]
@@ -167,6 +168,7 @@ def test_a_score_is_minus_the_log_of_the_perplexity(llm: Any) -> None:
     assert score.higher_is_better
 
 
+@pytest.mark.slow
 def test_the_rate_is_reported_beside_that_of_untrained_projectors(llm: Any) -> None:
     found = scored(llm, patches(), settings_with(epochs=2, seeds=2))
     score, trained = found["mir"], found["result"].trained
@@ -225,6 +227,7 @@ def test_what_the_type_tells_is_no_gain_within_it(llm: Any) -> None:
     assert within.null.p > 0.05
 
 
+@pytest.mark.slow
 def test_without_two_images_of_a_type_there_is_no_gain_within_it(llm: Any) -> None:
     alone = [replace(sample, data_type=f"type-{i}") for i, sample in enumerate(samples())]
     result = train_vlm(patches(), alone, llm, settings_with(epochs=1), dataset="d@1")

@@ -51,6 +51,7 @@ def vectors(resolve: Callable[..., Any], folder: Path, inputs: Any, **options: A
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [*tiny.ENCODERS, *tiny.LLMS, *SHAPED])
 def test_vectors_are_the_same_to_the_last_bit(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -72,6 +73,7 @@ def test_vectors_are_the_same_to_the_last_bit(
             np.testing.assert_array_equal(ours, plain)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("model_type", PLAIN_TYPES)
 def test_states_are_the_same_to_the_last_bit(model_type: str) -> None:

@@ -40,6 +40,7 @@ FAMILIES: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_weights_are_those_that_a_load_takes(family: str, dtype: str, tmp_path: Path) -> None:
