@@ -149,7 +149,11 @@ class Against:
         """Make this run the baseline, unless tests failed, whose scores it lacks."""
         assert self.baseline is not None
         if not passed:
-            self.lines.append(f"not accepted: {self.place} is unchanged, because this run did not pass")
+            kept = "is unchanged" if exists(self.baseline) else "was not written"
+            self.lines.append(
+                f"not accepted: {self.place} {kept}, because a test failed, a hook raised an error, or a "
+                "score could not be kept"
+            )
             return pytest.ExitCode.OK
         if not self._write(self.baseline, findings.score_file()):
             return pytest.ExitCode.TESTS_FAILED

@@ -89,7 +89,10 @@ def test_a_planted_regression_fails_the_run_though_every_test_passes(
     ("args", "says"),
     [
         (("--align-compare=base", "--align-compare-fail=linear_cka"), "expected METRIC:TOLERANCE such as"),
-        (("--align-compare=broken", "-n", "2"), "--align-compare: *broken/scores.json: expected a run"),
+        (
+            ("--align-compare=broken", "-n", "2"),
+            "--align-compare: *broken/scores.json: it is damaged",
+        ),
     ],
     ids=["spec", "workers"],
 )

@@ -138,7 +138,7 @@ def test_the_answer_is_shown_and_gates_are_judged_after_an_error_in_a_hook(proje
             "Traceback (most recent call last):",
             "conftest.py:*: pytest_alignbench_findings raised Failed: toy-a must win",
             "*baseline b.json*",
-            "not accepted: b.json is unchanged, because this run did not pass",
+            "not accepted: b.json was not written, because a test failed, a hook raised an error, *",
         ]
     )
     assert not (project.path / "b.json").exists()

@@ -78,8 +78,12 @@ def test_a_run_that_did_not_pass_or_has_no_scores_is_not_accepted(tmp_path: Path
     assert updating.finish(None, tmp_path, PRINTER) == pytest.ExitCode.USAGE_ERROR
     assert updating.lines == ["nothing to accept: this run recorded no score"]
     assert updating.finish(recorded([SCORE]), tmp_path, PRINTER, passed=False) == 0
-    assert "not accepted: base.json is unchanged" in updating.lines[-1]
+    assert "not accepted: base.json was not written" in updating.lines[-1]
     assert not (tmp_path / "base.json").exists()
+    (tmp_path / "base.json").write_text("{}")
+    updating.finish(recorded([SCORE]), tmp_path, PRINTER, passed=False)
+    assert "not accepted: base.json is unchanged" in updating.lines[-1]
+    assert (tmp_path / "base.json").read_text() == "{}"
 
 
 def test_runs_that_are_not_alike_are_accepted_and_said_to_be_so(tmp_path: Path) -> None:
