@@ -5,8 +5,6 @@ A root conftest.py loads them: `pytest_plugins = ["alignbench.plugin.fixtures"]`
 
 from __future__ import annotations
 
-import atexit
-import gc
 import itertools
 from functools import cache
 from pathlib import Path
@@ -62,8 +60,6 @@ pytest_plugins = ["alignbench.plugin"]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check every name and option before anything is collected, and register the parts of the plugin."""
-    # At the end, the process frees all memory; looking for garbage before would take a second or two.
-    atexit.register(gc.freeze)
     with usage_errors():
         for experiment in experiments():
             config.addinivalue_line("markers", f"{experiment.name}: {experiment.question}")
