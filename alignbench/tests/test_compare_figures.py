@@ -15,8 +15,8 @@ from alignbench.experiments.compare.figures.similarity import model_similarity
 from alignbench.experiments.overview import alignment_summary, standing
 from alignbench.findings import Findings
 from alignbench.plots import FIGURES, FigureInputs
+from alignbench.tests.figure_helpers import NOT_APPLICABLE, axes_titled, bars, drawn, texts
 from alignbench.tests.report_fakes import ENCODERS, HOSTILE, make_inputs, make_run, make_score
-from alignbench.tests.test_plots_figures import NOT_APPLICABLE, axes_titled, bars, drawn, texts
 from alignbench.types import Null
 
 NAMES = (

@@ -14,13 +14,13 @@ from alignbench.experiments.embedding.figures import (
 )
 from alignbench.plots import FIGURES, FigureInputs, save
 from alignbench.plots.style import type_looks
+from alignbench.tests.figure_helpers import drawn, texts
 from alignbench.tests.report_fakes import HOSTILE, make_inputs, make_score, make_spaces
 from alignbench.types import Null
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.figure import Figure
 
 OURS = ("embedding_scatter", "procrustes_overlay", "cross_modal_similarity")
 MISSING: dict[str, Any] = {
@@ -28,17 +28,6 @@ MISSING: dict[str, Any] = {
     "reason": "x: expected at least 10 rows, got 9",
     "experiment": "embedding",
 }
-
-
-def drawn(figure: Figure | None) -> Figure:
-    assert figure is not None
-    return figure
-
-
-def texts(figure: Figure) -> list[str]:
-    import matplotlib.text
-
-    return [t.get_text() for t in figure.findobj(matplotlib.text.Text) if t.get_text()]
 
 
 def points(ax: Any) -> dict[str, np.ndarray]:

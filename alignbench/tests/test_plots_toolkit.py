@@ -16,8 +16,8 @@ from alignbench.experiments.coral.figures.samples import sample_similarity, usua
 from alignbench.experiments.coral.figures.spectra import eigenvalue_spectrum
 from alignbench.experiments.eas.figures import eas_dashboard, places
 from alignbench.plots import FigureInputs, SimilarityArrays
+from alignbench.tests.figure_helpers import axes_titled, bars, drawn, texts
 from alignbench.tests.report_fakes import ENCODERS, make_inputs, make_score
-from alignbench.tests.test_plots_figures import axes_titled, bars, drawn, texts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
