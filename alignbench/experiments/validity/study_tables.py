@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.datatypes import ALL
+from alignbench.experiments.validity.lead import lead
 from alignbench.experiments.validity.links import validity
 from alignbench.experiments.validity.study import DRAWINGS
 from alignbench.experiments.validity.study_cells import OUTCOMES, STUDIED, TRAINED_PREDICTORS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from alignbench.experiments.validity.lead import Lead
     from alignbench.experiments.validity.links import Validity
     from alignbench.experiments.validity.study import Cell
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     Values = Mapping[str, Mapping[str, float]]
 
 
+BASELINE = "debiased_cka"
+"""The score that those which stand after all comparisons are held against."""
 LABEL = "language_supervised"
 """1 for an encoder that was trained with texts, else 0: it costs nothing, so a score has to beat it."""
 
@@ -186,6 +190,30 @@ def links_markdown(results: Sequence[Validity]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def leads_of(result: Validity) -> list[Lead]:
+    """Return the leads over `debiased_cka` of the scores whose correlation stands after all comparisons."""
+    if BASELINE not in result.table.metrics:
+        return []
+    standing = (one.correlation for one in result.links)
+    return [
+        lead(result.table, one.metric, BASELINE, one.outcome)
+        for one in standing
+        if one.estimable and one.p_adjusted <= LEVEL and one.metric != BASELINE
+    ]
+
+
+def leads_markdown(leads: Sequence[Lead]) -> str:
+    """Return the leads as a table; "" if there are none."""
+    if not leads:
+        return ""
+    rows = [
+        f"| {one.metric} | {one.outcome} | {one.value:.2f} | {one.low:.2f} to {one.high:.2f} |"
+        for one in leads
+    ]
+    head = [f"| score | outcome | its abs(r) minus that of {BASELINE} | 95% interval |", "|---" * 4 + "|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
 def values_csv(cells: Sequence[Cell]) -> str:
     """Return all numbers of all cells as CSV, with one row per cell and data type."""
     metrics = list(dict.fromkeys(name for c in cells for values in c.metrics.values() for name in values))
@@ -214,5 +242,6 @@ def write_study(
     plain = {"about": dict(about), "tables": [result.to_dict() for result in results]}
     write_bytes(folder / "links.csv", links_csv(results).encode())
     write_bytes(folder / "values.csv", values_csv(cells).encode())
-    write_bytes(folder / "table.md", links_markdown(results).encode())
+    page = [links_markdown(results), leads_markdown(leads_of(results[0]))]
+    write_bytes(folder / "table.md", "\n".join(filter(None, page)).encode())
     write_bytes(folder / "validity.json", (json.dumps(plain, indent=1) + "\n").encode())
