@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from alignbench.errors import InputError
-from alignbench.experiments.validity.lead import lead
+from alignbench.experiments.validity.lead import Lead, lead
+from alignbench.experiments.validity.links import validity
+from alignbench.experiments.validity.study_tables import leads_markdown, leads_of
 from alignbench.experiments.validity.table import Table
 
 
@@ -77,3 +79,16 @@ def test_the_last_checkpoint_stands_for_its_lineage() -> None:
 def test_too_few_lineages_have_none() -> None:
     with pytest.raises(InputError, match="needs 5 lineages, and there are 4"):
         lead(table(4, {"one": 1.0, "two": 1.0}), "one", "two", "y")
+
+
+def test_leads_are_of_scores_that_stand_and_over_debiased_cka() -> None:
+    data = table(17, {"near": 0.2, "noise": 9.0, "debiased_cka": 0.5})
+    assert [(one.metric, one.other) for one in leads_of(validity(data, "t"))] == [("near", "debiased_cka")]
+    assert leads_of(validity(table(17, {"near": 0.2}), "t")) == []
+
+
+def test_leads_are_a_table_and_none_are_nothing() -> None:
+    assert leads_markdown([]) == ""
+    assert leads_markdown([Lead("a", "b", "y", 0.254, -0.1, 0.5)]).splitlines()[2:] == [
+        "| a | y | 0.25 | -0.10 to 0.50 |"
+    ]
