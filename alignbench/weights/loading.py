@@ -77,7 +77,7 @@ def quiet() -> Iterator[None]:
 
 
 def load_model(
-    cls: Any,
+    cls: type[PreTrainedModel],
     located: Location,
     *,
     config: Any,
@@ -106,8 +106,10 @@ def load_model(
     tensors = read_tensors(located.weights) if state is None else state
     if rehearsing():
         options["device_map"] = {"": "meta"}
+    # transformers declares only what it returns without the loading info
+    read: Callable[..., tuple[PreTrainedModel, Mapping[str, Any]]] = cls.from_pretrained  # type: ignore[assignment]
     with quiet(), guarded(located.source, f"{cls.__name__} can't load it", _AGAIN):
-        model, info = cls.from_pretrained(
+        model, info = read(
             None,
             config=config,
             state_dict=tensors,

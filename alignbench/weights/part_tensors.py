@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from alignbench.weights.parts import Prefixes, Vlm
     from alignbench.weights.precision import Precision
@@ -133,11 +134,12 @@ def _fill_projector(
         setattr(whole, name, torch.nn.Parameter(value.to(dtype), requires_grad=False))
 
 
-def _model_class(config: Any) -> Any:
+def _model_class(config: PretrainedConfig) -> type[PreTrainedModel]:
     for mapping in _MODELS:
         known = transformers_class(mapping)
         if type(config) in known:
-            return known[type(config)]
+            found: type[PreTrainedModel] = known[type(config)]
+            return found
     raise ModelError(f"transformers has no model of {type(config).__name__}; a newer version may")
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from transformers import PretrainedConfig, PreTrainedModel
+
     from alignbench.weights.processors import Saves
     from alignbench.weights.source import Location
 
@@ -89,7 +91,13 @@ def make_dinov2(folder: Path) -> tuple[Path, str]:
     return _saved(folder, "DINOv2-base's shape", transformers.Dinov2Model, config, processor)
 
 
-def _saved(folder: Path, title: str, model_class: Any, config: Any, processor: Saves) -> tuple[Path, str]:
+def _saved(
+    folder: Path,
+    title: str,
+    model_class: type[PreTrainedModel],
+    config: PretrainedConfig,
+    processor: Saves,
+) -> tuple[Path, str]:
     """Write a model with random weights and its processor; return the folder and a description."""
     import torch
 

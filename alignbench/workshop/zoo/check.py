@@ -80,9 +80,10 @@ def retrieval_results(folder: Path) -> Results:
     return results
 
 
-def loaded(auto: Any, folder: Path) -> Any:
+def loaded(auto: type[AutoModel | AutoModelForCausalLM], folder: Path) -> PreTrainedModel:
     """Return the model in `folder` as `auto` loads it, in float32."""
-    return auto.from_pretrained(folder, dtype=torch.float32).eval()
+    model: PreTrainedModel = auto.from_pretrained(folder, dtype=torch.float32).eval()
+    return model
 
 
 def recall_at_1(logits: NDArray[np.float32]) -> float:

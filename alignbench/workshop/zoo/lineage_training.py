@@ -6,7 +6,7 @@ import copy
 import json
 import shutil
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -68,14 +68,14 @@ def _make(lineage: Lineage, out: Path, work: Path, say: Callable[[str], None]) -
         _keep(Dinov2Model(Dinov2Config(**recipe.config)), parts, lineage, 0, out)
         return
     pixels = shrunk(pool(recipe.pool, work, workers=1), lineage.side)
-    task: Any
+    task: ContrastiveTask | Masked | Distillation | Labelled
     if recipe.objective in ("softmax", "sigmoid"):
         packaged = "mini-clip" if recipe.objective == "softmax" else "mini-siglip"
         tokenizer = AutoTokenizer.from_pretrained(models_dir() / packaged)
         task = ContrastiveTask(recipe, pixels, tokenizer, processor)
         parts = [tokenizer, processor]
     else:
-        kinds: dict[str, Any] = {"masked": Masked, "distill": Distillation}
+        kinds: dict[str, type[Masked | Distillation | Labelled]] = {"masked": Masked, "distill": Distillation}
         task = kinds.get(recipe.objective, Labelled)(recipe, pixels, processor)
     checkpoint = work / f"{recipe.name}.pt"
     kept = SavingTask(task, lambda step: _keep(_model(task), parts, lineage, step, out), lineage.checkpoints)
@@ -116,8 +116,9 @@ def shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.stack([np.asarray(image) for image in images])
 
 
-def _model(task: Any) -> Any:
-    return task.module if isinstance(task, ContrastiveTask) else task.model
+def _model(task: ContrastiveTask | Masked | Distillation | Labelled) -> PreTrainedModel:
+    model: PreTrainedModel = task.module if isinstance(task, ContrastiveTask) else task.model
+    return model
 
 
 def _keep(
