@@ -25,6 +25,7 @@ from alignbench.weights.loading import (
     quiet,
     read_tensors,
 )
+from alignbench.weights.protocols import ProjectsBoth
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -214,8 +215,7 @@ def load(
         raise _refused(located, name, "has no class in transformers that gives hidden states")
     classes = MODEL_MAPPING[type(settings)]
     cls: Any = classes[0] if isinstance(classes, tuple) else classes
-    embeds_both = hasattr(cls, "get_image_features") and hasattr(cls, "get_text_features")
-    if cls.main_input_name != "pixel_values" and not embeds_both:
+    if cls.main_input_name != "pixel_values" and not issubclass(cls, ProjectsBoth):
         raise _refused(located, name, "is no vision encoder: it reads texts, or generates them from images")
     if cls.input_modalities == "video":
         raise _refused(located, name, "takes videos, not images")
@@ -278,9 +278,8 @@ def _check_processor(prepare: ToPixels, located: Location) -> None:
 
 
 def _show_everything(settings: Any) -> None:
-    for name, value in _SHOW_EVERYTHING.items():
-        if hasattr(settings, name):
-            setattr(settings, name, value)
+    named = _SHOW_EVERYTHING.keys() & vars(settings).keys()
+    settings.update({name: _SHOW_EVERYTHING[name] for name in named})
 
 
 def _refused(located: Location, model_type: str, why: str) -> ModelError:

@@ -169,9 +169,9 @@ def _filled(
     with rehearsal():
         tensors = convert_state_dict(model, read_tensors(weights))
     # Those of its conversions that change a name.
-    if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
-        tensors = convert_to_custom_text_state_dict(tensors)
     own = model.state_dict()
+    if "positional_embedding" in tensors and "positional_embedding" not in own:
+        tensors = convert_to_custom_text_state_dict(tensors)
     mismatched = [
         (key, tensor.shape, own[key].shape)
         for key, tensor in tensors.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -330,6 +331,7 @@ class Experiment:
         tab: its tab on the web page.
         not_for_arrays: why `alignbench from-arrays` leaves it out; "" if it runs it.
         title: the heading of its scores in the report; "" for its name.
+        place: where lists, reports and the page show it: the smallest number comes first.
     """
 
     name: str
@@ -344,6 +346,7 @@ class Experiment:
     tab: Tab | None = None
     not_for_arrays: str = ""
     title: str = ""
+    place: float = math.inf
 
     def __post_init__(self) -> None:
         for name in (self.name, *(part.name for part in self.parts)):

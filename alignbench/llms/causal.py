@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from alignbench.errors import ModelError
+from alignbench.llms.networks import RecomputesActivations
 from alignbench.weights.guard import guards
 from alignbench.weights.loading import torch_dtype
 
@@ -143,16 +145,12 @@ class CausalDecoder:
     def sparing_memory(self) -> Iterator[None]:
         """Recompute activations in the backward pass instead of storing them, for large models on a GPU."""
         # transformers renamed it; the older name warns, and will be removed in version 6.
-        kind = "activation" if hasattr(self.model, "activation_checkpointing_enable") else "gradient"
+        kind = "activation" if isinstance(self.model, RecomputesActivations) else "gradient"
         settings = {f"{kind}_checkpointing_kwargs": {"use_reentrant": False}}
         getattr(self.model, f"{kind}_checkpointing_enable")(**settings)
-        # transformers does this only in training mode; the other effects of that mode are switched off.
-        self.model.train()
+        # Only what recomputes is in training mode: dropout, within attention as well, stays switched off.
         for module in self.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.eval()
-            if hasattr(module, "attention_dropout"):
-                module.attention_dropout = 0.0
+            module.training = isinstance(module, GradientCheckpointingLayer | PreTrainedModel)
         try:
             yield
         finally:

@@ -116,6 +116,11 @@ def recomputes(decoder: Any) -> bool:
 @pytest.mark.parametrize("family", ["llama", "gemma3_text"])
 def test_sparing_memory_changes_no_gradient(family: str, folders: Callable[[str], Path]) -> None:
     decoder = causal(folders(family)).decoder
+    passes: list[int] = []
+    for module in decoder.model.modules():
+        module.attention_dropout = module.p = 0.5  # would drop at random while a model is trained
+        if type(module).__name__.endswith("MLP"):
+            module.register_forward_pre_hook(lambda *_: passes.append(0))
 
     def gradient() -> Any:
         prefix = decoder.vectors([1, 5])[None].clone().requires_grad_()
@@ -123,9 +128,11 @@ def test_sparing_memory_changes_no_gradient(family: str, folders: Callable[[str]
         return prefix.grad
 
     plain = gradient()
+    once = len(passes)
     with decoder.sparing_memory():
         assert recomputes(decoder)
         torch.testing.assert_close(gradient(), plain)
+    assert len(passes) == 3 * once  # and twice in here
     assert not decoder.model.training
     assert not recomputes(decoder)
 

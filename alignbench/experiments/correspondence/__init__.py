@@ -36,4 +36,5 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.correspondence.figures",),
     title="Correspondence of patches",
+    place=80,
 )
