@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
     from alignbench.weights.protocols import ProjectsImages
+    from alignbench.weights.request import LoadRequest
     from alignbench.weights.source import Location
 
 _OTHER = "take another model, or register an object with embed(images)"
@@ -196,9 +197,7 @@ class AnyVisionTower(Tower):
             raise ModelError(self._out_of_order or f"{self._named} has no patches that can be told apart")
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> AnyVisionTower:
+def load(request: LoadRequest[EncoderOptions]) -> AnyVisionTower:
     """Load any vision model that transformers has a class for.
 
     Raises:
@@ -207,8 +206,9 @@ def load(
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-    name = shortened(repr(config.get("model_type")), 60)
-    if config.get("model_type") not in CONFIG_MAPPING:
+    located, precision, device = request.located, request.precision, request.device
+    name = shortened(repr(request.config.get("model_type")), 60)
+    if request.config.get("model_type") not in CONFIG_MAPPING:
         raise _refused(located, name, "is known neither here nor to the installed transformers")
     settings = auto_config(located.path)
     if type(settings) not in MODEL_MAPPING:
@@ -234,7 +234,7 @@ def load(
             raise _refused(located, name, "has a vision side that can't be found in it")
         whole.text_model = None  # texts are not embedded, and its numbers would take memory
     whole = place(whole, device)
-    prepare = load_prepare(located.path, options.fit)
+    prepare = load_prepare(located.path, request.options.fit)
     _check_processor(prepare, located)
     two_sided = whole if vision is not whole else None
     tower = AnyVisionTower(vision, two_sided, prepare, precision, device)
