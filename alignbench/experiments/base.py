@@ -281,6 +281,11 @@ class Part:
         """Return what a cell with these parameter values needs of models besides their embeddings."""
         return self.uses(values) if callable(self.uses) else self.uses
 
+    @property
+    def own_images(self) -> bool:
+        """Whether it looks at images that are not the run's, whatever its parameters are."""
+        return not callable(self.uses) and "own images" in self.uses
+
     def computed(self, bench: Bench, *cell: object, **values: object) -> CellResult:
         """Compute a cell."""
         result = self.compute(bench, *cell, **values)

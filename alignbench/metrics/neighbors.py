@@ -13,7 +13,6 @@ from alignbench.metrics.checks import as_matrix, bounded, check_varies, in_range
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import unit_rounding
 from alignbench.metrics.kernels import GRAM_LIMIT
-from alignbench.metrics.lists import shared_neighbors
 from alignbench.metrics.nearest import (
     MANY,
     Neighbors,
@@ -22,8 +21,10 @@ from alignbench.metrics.nearest import (
     neighbor_weights,
     product_neighbors,
 )
+from alignbench.metrics.neighbors_asked import ask_cknna, ask_mutual
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, kernel_product
+from alignbench.metrics.queries import Queried
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _mutual_moments(
         draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean, moments=_mutual_moments
     ),
     squares=3,
-    queried=shared_neighbors,
+    queried=Queried(ask_mutual),
 )
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return the mean share of nearest neighbours that both sides have in common.
@@ -274,6 +275,7 @@ def _cknna_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> d
     settings=_cknna_settings,
     null=NullModel(draw=_cknna_draw),
     squares=2.5,
+    queried=Queried(ask_cknna, further=True),
 )
 def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return CKNNA as published: debiased CKA restricted to the neighbours that both sides share.
