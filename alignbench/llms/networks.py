@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from alignbench.weights.protocols import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import torch
     from torch import Tensor
@@ -43,14 +43,3 @@ class CausalNetwork(TextNetwork, Protocol):
 
     def requires_grad_(self, requires_grad: bool, /) -> CausalNetwork:
         """Set whether its weights are trained, and return it."""
-
-    def eval(self) -> object:
-        """Switch to evaluation mode."""
-
-
-@runtime_checkable
-class RecomputesActivations(Protocol):
-    """A network of a transformers that calls recomputation by its newer name."""
-
-    def activation_checkpointing_enable(self, activation_checkpointing_kwargs: Mapping[str, Any]) -> None:
-        """Recompute activations in the backward pass from now on."""
