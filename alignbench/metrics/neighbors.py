@@ -23,12 +23,15 @@ from alignbench.metrics.nearest import (
 )
 from alignbench.metrics.neighbors_asked import ask_cknna, ask_mutual
 from alignbench.metrics.nulls import matched_products, within_class_mean
-from alignbench.metrics.permuted import ProductMoments, kernel_product
+from alignbench.metrics.permuted import ProductMoments, product_moments
+from alignbench.metrics.permuted_sparse import sparse_side
 from alignbench.metrics.queries import Queried
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from alignbench.metrics.permuted_side import PermutedSide
 
     Matrix = NDArray[np.float64]
     Vector = NDArray[np.float64]
@@ -72,10 +75,21 @@ def _mutual_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], k: 
 def _mutual_moments(
     x: ArrayLike, y: ArrayLike, codes: Indices | None, k: int | None = None
 ) -> ProductMoments:
-    a, b, chosen = _both(x, y, k)
-    moments = kernel_product((a, b), codes, scale=len(a) * chosen)
-    untied = all((np.count_nonzero(side, axis=1) == chosen).all() for side in (a, b))
+    a, b = pair_to_center(x, y, 4)
+    chosen = check_k(k, len(a))
+    both = [cosine_neighbors(side, chosen, name) for side, name in ((a, "x"), (b, "y"))]
+    moments = product_moments(*(_permuted(side, codes) for side in both)).scaled(1 / (len(a) * chosen))
+    untied = all(len(side.weights) == len(a) * chosen for side in both)
     return replace(moments, step=1 / (len(a) * chosen)) if untied else moments
+
+
+def _permuted(found: Neighbors, codes: Indices | None) -> PermutedSide:
+    what = "permuted", None if codes is None else codes.tobytes()
+    return derived(
+        what,
+        found.weights,
+        lambda: sparse_side(found.rows, found.columns, found.weights, found.n, codes),
+    )
 
 
 @METRICS.register(
