@@ -22,13 +22,16 @@ from alignbench.metrics.nearest import (
     product_neighbors,
 )
 from alignbench.metrics.neighbors_asked import ask_cknna, ask_mutual
+from alignbench.metrics.neighbors_left import cosine_neighbors_left, product_neighbors_left
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, product_moments
 from alignbench.metrics.permuted_sparse import sparse_side
 from alignbench.metrics.queries import Queried
-from alignbench.metrics.sums import lengths
+from alignbench.metrics.sums import FEW, lengths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     from alignbench.metrics.permuted_side import PermutedSide
@@ -83,6 +86,20 @@ def _mutual_moments(
     return replace(moments, step=1 / (len(a) * chosen)) if untied else moments
 
 
+def _mutual_deletions(x: Matrix, y: Matrix, blocks: Sequence[Indices], k: int | None = None) -> Vector | None:
+    """Return the values without each block; None for FEW rows."""
+    if len(x) <= FEW:
+        return None
+    chosen = check_k(k, len(x))
+    both = zip(
+        cosine_neighbors_left(x, blocks, chosen, "x"),
+        cosine_neighbors_left(y, blocks, chosen, "y"),
+        strict=True,
+    )
+    values = [of_x.shared(of_y) / (of_x.n * chosen) for of_x, of_y in both]
+    return np.asarray([bounded(value, (0, 1), "mutual_knn") for value in values])
+
+
 def _permuted(found: Neighbors, codes: Indices | None) -> PermutedSide:
     what = "permuted", None if codes is None else codes.tobytes()
     return derived(
@@ -105,6 +122,7 @@ def _permuted(found: Neighbors, codes: Indices | None) -> PermutedSide:
     null=NullModel(
         draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean, moments=_mutual_moments
     ),
+    deletions=_mutual_deletions,
     squares=3,
     queried=Queried(ask_mutual),
 )
@@ -157,9 +175,13 @@ class _Local:
     def _of(cls, x: Matrix, k: int, name: str) -> _Local:
         check_varies(x, name)
         rows = in_range(x)
-        size, rounding = np.sqrt(lengths(rows)), unit_rounding(x.shape[1])
-        found = product_neighbors(rows, k)
-        return cls(found, rounding * (size[found.rows] * size[found.columns]))
+        return cls.found(product_neighbors(rows, k), rows)
+
+    @classmethod
+    def found(cls, neighbors: Neighbors, x: Matrix) -> _Local:
+        """Return the side of these rows [n, d], whose neighbours were found."""
+        size, rounding = np.sqrt(lengths(x)), unit_rounding(x.shape[1])
+        return cls(neighbors, rounding * (size[neighbors.rows] * size[neighbors.columns]))
 
     def norm(self, name: str) -> float:
         r"""Return $\sqrt{\mathrm{HSIC}_1(M \circ K, M \circ K)}$ of this side alone, times √(n(n−3)).
@@ -271,6 +293,25 @@ def _cknnas(x: ArrayLike, y: ArrayLike, permutations: Indices | None, k: int | N
     return scores
 
 
+def _cknna_deletions(x: Matrix, y: Matrix, blocks: Sequence[Indices], k: int | None = None) -> Vector | None:
+    """Return the values without each block; None for FEW rows."""
+    if len(x) <= FEW:
+        return None
+    chosen, values = check_k(k, len(x), MIN_K), np.empty(len(blocks))
+    a, b = in_range(x), in_range(y)
+    both = zip(
+        product_neighbors_left(a, blocks, chosen), product_neighbors_left(b, blocks, chosen), strict=True
+    )
+    for number, (block, (of_x, of_y)) in enumerate(zip(blocks, both, strict=True)):
+        rows_x, rows_y = np.delete(a, block, axis=0), np.delete(b, block, axis=0)
+        check_varies(rows_x, "x")
+        check_varies(rows_y, "y")
+        side_x, side_y = _Local.found(of_x, rows_x), _Local.found(of_y, rows_y)
+        identity = np.arange(of_x.n, dtype=np.intp)[None]
+        values[number] = _numerators(side_x, side_y, identity)[0] / (side_x.norm("x") * side_y.norm("y"))
+    return values
+
+
 def _cknna_draw(x: Matrix, y: Matrix, permutations: Indices, k: int | None = None) -> Vector:
     return _cknnas(x, y, permutations, k)
 
@@ -288,6 +329,7 @@ def _cknna_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> d
     min_n=5,
     settings=_cknna_settings,
     null=NullModel(draw=_cknna_draw),
+    deletions=_cknna_deletions,
     squares=2.5,
     queried=Queried(ask_cknna, further=True),
 )

@@ -84,7 +84,9 @@ class PermutedSide:
     squares: SecondSums
 
     @classmethod
-    def of(cls, kernel: Matrix, codes: Indices | None = None) -> PermutedSide:
+    def of(
+        cls, kernel: Matrix, codes: Indices | None = None, alike: PermutedSide | None = None
+    ) -> PermutedSide:
         """Return the sums of a matrix [n, n], which need not be symmetric.
 
         It takes O(n³) operations, all of them in products of matrices, and three matrices [n, n] of memory.
@@ -92,6 +94,9 @@ class PermutedSide:
         Args:
             kernel: [n, n].
             codes: class numbers 0 … c−1 [n], none of them empty; None for permutations of all rows.
+            alike: the sums of a matrix whose residual is a positive multiple of this one's, as that of a
+                matrix which differs from this one in effects of rows and columns alone; its triangles are
+                taken.
         """
         if codes is None:
             sizes, matrix = np.asarray([len(kernel)]), np.array(kernel)
@@ -103,7 +108,12 @@ class PermutedSide:
         means, diagonal = classes.center(matrix)
         squares = _Dense.of(matrix * matrix, classes, symmetric).second()
         parts = _Dense.of(matrix, classes, symmetric)
-        return cls(replace(parts.second(), means=means, diagonal=diagonal), parts.third(), squares)
+        second = replace(parts.second(), means=means, diagonal=diagonal)
+        if alike is None:
+            return cls(second, parts.third(parts.triangles()), squares)
+        squared, others = (float(sums.residuals[0].sum()) for sums in (second, alike.second))
+        factor = (squared / others) ** 1.5 if others > 0 else 0.0
+        return cls(second, parts.third(factor * alike.third.triangles), squares)
 
 
 def _is_symmetric(matrix: Matrix) -> bool:
@@ -221,8 +231,8 @@ class Parts(ABC):
             np.asarray([self.classes.member.T @ of_rows for of_rows in self.squared()]),
         )
 
-    def third(self) -> ThirdSums:
-        """Return what the third moment depends on in addition."""
+    def third(self, triangles: Matrix) -> ThirdSums:
+        """Return what the third moment depends on in addition, given the triangles."""
         split, member = self.classes.split, self.classes.member
         loops, width = split(self.loops), self.loops.shape[1]
         pairs = [(u[:, :, None] * u[:, None]).reshape(len(u), -1) for u in loops]
@@ -236,7 +246,7 @@ class Parts(ABC):
             np.asarray(edges),
             np.asarray([[q.T @ u for q, u in zip(split(sums), loops, strict=True)] for sums in doubles]),
             np.asarray([member.T @ of_rows for of_rows in (cubes, mixed)]),
-            self.triangles(),
+            triangles,
         )
 
 

@@ -39,7 +39,7 @@ def sparse_side(
     moved = np.square(values - parts.means[at]) - np.square(parts.means[at])
     squares = _Sparse.of(replace(entries, values=moved), classes).second()
     squares = replace(squares, means=squares.means + np.square(parts.means))
-    return PermutedSide(parts.second(), parts.third(), squares)
+    return PermutedSide(parts.second(), parts.third(parts.triangles()), squares)
 
 
 @dataclass(frozen=True, slots=True)

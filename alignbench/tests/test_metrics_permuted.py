@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignbench.metrics import permuted_side
+from alignbench.metrics.cka_debiased import u_centered
 from alignbench.metrics.nulls import (
     kernel_moments,
     matched_products,
@@ -171,6 +172,17 @@ def test_half_of_a_symmetric_matrix_gives_all_its_sums(
     for name, expected in each_sum(PermutedSide.of(a, codes)).items():
         largest = np.abs(expected).max(initial=1e-3)
         np.testing.assert_allclose(found[name], expected, atol=1e-11 * largest, err_msg=name)
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_triangles_of_a_matrix_that_differs_in_effects_are_taken_from_it(classes: int) -> None:
+    a, _ = kernels(120, heavy=True)
+    codes = None if classes == 1 else np.arange(120) % classes
+    other = u_centered(a) / 7
+    expected = each_sum(PermutedSide.of(other, codes))
+    for name, found in each_sum(PermutedSide.of(other, codes, PermutedSide.of(a, codes))).items():
+        largest = np.abs(expected[name]).max(initial=1e-3)
+        np.testing.assert_allclose(found, expected[name], atol=1e-11 * largest, err_msg=name)
 
 
 def test_a_matrix_that_is_not_symmetric_is_not_halved(monkeypatch: pytest.MonkeyPatch) -> None:
