@@ -124,7 +124,7 @@ def read_blocks(
     Raises:
         DataError: the file can't be used; the message has file, line and column.
     """
-    sheet = _Sheet.read(path)
+    sheet = _TableFile.read(path)
     scores = sheet.chosen(metrics, METRIC_PREFIX, "metrics", needed=scored)
     goals = sheet.chosen(outcomes, OUTCOME_PREFIX, "outcomes")
     if both := sorted(set(scores) & set(goals)):
@@ -164,7 +164,7 @@ def read_blocks(
 
 
 @dataclass(frozen=True, slots=True)
-class _Sheet:
+class _TableFile:
     """The cells of a file: its name, the line of each row, and the rows' cells by column."""
 
     file: str
@@ -172,7 +172,7 @@ class _Sheet:
     columns: dict[str, list[str]]
 
     @classmethod
-    def read(cls, path: Path) -> _Sheet:
+    def read(cls, path: Path) -> _TableFile:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
