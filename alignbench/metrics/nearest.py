@@ -22,7 +22,7 @@ from alignbench.metrics.kernels import GRAM_LIMIT
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -186,21 +186,24 @@ def _nearest(distances: Matrix, errors: Matrix, k: int) -> Matrix:
 
 
 def nearest_by_products(
-    x: Matrix, reach: Matrix, exact: Callable[[Matrix, NDArray[np.intp]], tuple[Matrix, Matrix]], k: int
+    products_of: Iterable[tuple[slice, Matrix]],
+    reach: Matrix,
+    exact: Callable[[Matrix, NDArray[np.intp]], tuple[Matrix, Matrix]],
+    k: int,
 ) -> Neighbors:
-    """Return the k rows of x [n, d] with the largest products with each row, itself excluded.
+    """Return the k of n rows with the largest products with each row, itself excluded.
 
     Only rows that have further candidates within `reach` of the k-th product are looked at closely.
 
     Args:
-        x: [n, d].
+        products_of: some rows, and their products with all rows, which are overwritten [rows, n].
         reach: what two products of a row may differ by, and yet be tied or in the wrong order [n].
         exact: (the products of some rows, their numbers) -> distances and their rounding errors [rows, n].
         k: the number of neighbours.
     """
-    n = len(x)
+    n = len(reach)
     found: list[tuple[NDArray[np.intp], Matrix, Matrix]] = []
-    for rows, products in products_of_rows(x):
+    for rows, products in products_of:
         numbers = np.arange(rows.start, rows.stop)
         own = products[np.arange(len(products)), numbers]
         products[np.arange(len(products)), numbers] = -np.inf
@@ -224,12 +227,25 @@ def nearest_by_products(
 
 def product_neighbors(x: Matrix, k: int) -> Neighbors:
     """Return the k rows of x [n, d] with the largest products with each row, itself excluded, uncentred."""
-    size, rounding = np.sqrt(lengths(x)), unit_rounding(x.shape[1])
+    return neighbors_of_products(products_of_rows(x), np.sqrt(lengths(x)), unit_rounding(x.shape[1]), k)
+
+
+def neighbors_of_products(
+    products_of: Iterable[tuple[slice, Matrix]], size: Matrix, rounding: float, k: int
+) -> Neighbors:
+    """Return `product_neighbors`, given the products of all rows.
+
+    Args:
+        products_of: see `nearest_by_products`.
+        size: the length of each row [n].
+        rounding: the rounding error of a product, as a share of both lengths.
+        k: the number of neighbours.
+    """
 
     def exact(products: Matrix, numbers: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
         return -products, rounding * np.outer(size[numbers], size)
 
-    return nearest_by_products(x, 2 * rounding * size * size.max(), exact, k)
+    return nearest_by_products(products_of, 2 * rounding * size * size.max(), exact, k)
 
 
 def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
@@ -251,10 +267,15 @@ def _cosine_neighbors(x: Matrix, k: int, name: str) -> Neighbors:
         to_squared_distances(products, some, points)
         return _angular(products, some, points)
 
-    # The most that the errors of two distances and of products amount to, for directions at most 2 apart.
+    reach = reach_of(points) + 8 * unit_rounding(x.shape[1])
+    return nearest_by_products(products_of_rows(points.centered), reach, exact, k)
+
+
+def reach_of(points: Points) -> Matrix:
+    """Return the most that the errors of two distances amount to, for directions at most 2 apart [n]."""
     moved = points.noise + points.noise.max()
-    reach = 2 * moved * (4 + 2 * moved) + 8 * unit_rounding(x.shape[1])
-    return nearest_by_products(points.centered, reach, exact, k)
+    reach: Matrix = 2 * moved * (4 + 2 * moved)
+    return reach
 
 
 def ordered_neighbors(x: Matrix, k: int, name: str = "x") -> NDArray[np.intp]:

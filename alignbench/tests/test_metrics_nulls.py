@@ -109,7 +109,7 @@ def test_draws_in_features_are_those_of_kernels(name: str, monkeypatch: pytest.M
     assert metric.null is not None
     assert metric.null.draw is not None
     by_kernels = metric.null.draw(x, y, orders)
-    monkeypatch.setattr(cka, "GRAM_LIMIT", 5)
+    monkeypatch.setattr(cka, "KERNELS_UP_TO", 5)
     monkeypatch.setattr(cka_debiased, "GRAM_LIMIT", 5)
     assert metric.null.draw(x, y, orders) == pytest.approx(by_kernels, abs=1e-12)
 
