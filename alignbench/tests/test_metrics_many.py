@@ -114,6 +114,15 @@ def test_the_interval_of_ridge_keeps_folds_and_penalties(dx: int, dy: int) -> No
 
 
 @pytest.mark.slow
+def test_the_interval_of_ridge_chooses_penalties_anew_where_little_is_explained() -> None:
+    metric, names = METRICS.get("ridge_r2"), np.arange(310).astype(str)
+    x, y = (np.random.default_rng(seed).normal(size=(310, 4)) for seed in range(2))
+    rests = [np.delete(np.arange(310), block) for block in deletion_blocks(names, "blocks", 42)]
+    expected = [metric(x[rest], y[rest], groups=names[rest]) for rest in rests]
+    assert evaluate(metric, x, y, null=False).deletions == tuple(expected)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("dx", "dy"), [(90, 3), (7, 400)])
 def test_ridge_of_many_re_paired_rows_is_that_of_each_pairing(dx: int, dy: int) -> None:
     x, y = sides(310, dx, dy)

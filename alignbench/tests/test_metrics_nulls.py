@@ -79,15 +79,26 @@ def test_draws_of_procrustes_of_many_rows_keep_their_digits(shape: tuple[int, in
     y = rng.normal(size=(330, shape[1])) * np.arange(1.0, shape[1] + 1) ** -decay
     x = y[:, : shape[0]] + 0.3 * rng.normal(size=(330, shape[0])) * np.arange(1.0, shape[0] + 1) ** -decay
     x[:40], y[::5] = x[40:80], y[0]  # neither side has full rank
-    rows = np.arange(330)
-    alike = [rows, np.concatenate([rows[40:80], rows[:40], rows[80:]])]  # every score equals the value
-    metric, orders = METRICS.get("procrustes_similarity"), np.vstack([draw_permutations(330, 3, rng), alike])
+    metric, orders = METRICS.get("procrustes_similarity"), draw_permutations(330, 3, rng)
     assert metric.null is not None
     assert metric.null.draw is not None
-    drawn, expected = metric.null.draw(x, y, orders), [metric(x, y[p]) for p in orders]
-    assert drawn[[0, 3, 4]] == pytest.approx([expected[0], *[metric(x, y)] * 2], abs=1e-12)
-    in_single = shape == (350, 400) and decay < 4
-    assert drawn == pytest.approx(expected, abs=1e-12, rel=2e-6 if in_single else 0)
+    expected = [metric(x, y[p]) for p in orders]
+    assert metric.null.draw(x, y, orders) == pytest.approx(expected, abs=1e-12)
+
+
+def test_draws_of_procrustes_in_single_precision_find_what_equals_the_value() -> None:
+    x, y = (np.random.default_rng(seed).normal(size=(330, 600)) for seed in range(2))
+    x[:40] = x[40:80]
+    rows = np.arange(330)
+    alike = np.concatenate([rows[40:80], rows[:40], rows[80:]])
+    metric = METRICS.get("procrustes_similarity")
+    orders = np.vstack([draw_permutations(330, 3, np.random.default_rng(2)), alike, rows])
+    assert metric.null is not None
+    assert metric.null.draw is not None
+    drawn, expected = metric.null.draw(x, y, orders), np.asarray([metric(x, y[p]) for p in orders])
+    assert drawn[3:] == pytest.approx([metric(x, y)] * 2, abs=1e-12)
+    assert drawn == pytest.approx(expected, rel=2e-6)
+    assert (drawn != expected)[1:3].any()  # these are in float32
 
 
 @pytest.mark.parametrize("name", ["linear_cka", "debiased_cka", "calibrated_cka"])
