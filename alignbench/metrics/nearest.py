@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from alignbench.metrics.distances import (
     unit_rounding,
 )
 from alignbench.metrics.kernels import GRAM_LIMIT
+from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 MANY = 10  # permutations from which a table of all pairs of rows is worth its memory
 TIED = -1  # in a list of neighbours: which one it is depends on rounding
+LEAST_LEFT = 0.25  # of the squared length of each row, once the mean is subtracted
 RIGHT_ANGLE = 2.0  # the squared distance of two directions at right angles
 
 
@@ -186,7 +189,11 @@ def _nearest(distances: Matrix, errors: Matrix, k: int) -> Matrix:
 
 
 def nearest_by_products(
-    x: Matrix, reach: Matrix, exact: Callable[[Matrix, NDArray[np.intp]], tuple[Matrix, Matrix]], k: int
+    x: Matrix,
+    reach: Matrix,
+    exact: Callable[[Matrix, NDArray[np.intp]], tuple[Matrix, Matrix]],
+    k: int,
+    adjust: Callable[[Matrix, slice], None] = lambda products, rows: None,
 ) -> Neighbors:
     """Return the k rows of x [n, d] with the largest products with each row, itself excluded.
 
@@ -197,10 +204,12 @@ def nearest_by_products(
         reach: what two products of a row may differ by, and yet be tied or in the wrong order [n].
         exact: (the products of some rows, their numbers) -> distances and their rounding errors [rows, n].
         k: the number of neighbours.
+        adjust: (the products of some rows, these rows) changes them in place to what is compared.
     """
     n = len(x)
     found: list[tuple[NDArray[np.intp], Matrix, Matrix]] = []
     for rows, products in products_of_rows(x):
+        adjust(products, rows)
         numbers = np.arange(rows.start, rows.stop)
         own = products[np.arange(len(products)), numbers]
         products[np.arange(len(products)), numbers] = -np.inf
@@ -243,18 +252,68 @@ def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
 
 
 def _cosine_neighbors(x: Matrix, k: int, name: str) -> Neighbors:
-    side = Centering.of(x, name)
-    points = directions(side.source, lengths(side.source), side.mean, side.rest)
+    quick = _neighbors_without_centering(x, k, name)
+    if quick is not None:
+        return quick
+    points = _centered_directions(x, name)
 
     def exact(products: Matrix, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
-        some = points.take(rows)
-        to_squared_distances(products, some, points)
-        return _angular(products, some, points)
+        return _exact_angles(products, points, rows)
 
-    # The most that the errors of two distances and of products amount to, for directions at most 2 apart.
-    moved = points.noise + points.noise.max()
-    reach = 2 * moved * (4 + 2 * moved) + 8 * unit_rounding(x.shape[1])
-    return nearest_by_products(points.centered, reach, exact, k)
+    return nearest_by_products(points.centered, _reach(points.noise, x.shape[1]), exact, k)
+
+
+def _centered_directions(x: Matrix, name: str) -> Points:
+    side = Centering.of(x, name)
+    return directions(side.source, lengths(side.source), side.mean, side.rest)
+
+
+def _exact_angles(products: Matrix, points: Points, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+    """Return the angular distances of some rows to all, given their products, and the rounding errors."""
+    some = points.take(rows)
+    to_squared_distances(products, some, points)
+    return _angular(products, some, points)
+
+
+def _reach(noise: Matrix, width: int) -> Matrix:
+    """Return what the errors of two distances and of products amount to, for directions at most 2 apart."""
+    moved = noise + noise.max()
+    reach: Matrix = 2 * moved * (4 + 2 * moved) + 8 * unit_rounding(width)
+    return reach
+
+
+def _neighbors_without_centering(x: Matrix, k: int, name: str) -> Neighbors | None:
+    r"""Return the cosine neighbours from products of the rows as they are; None if these would lose digits.
+
+    With the mean m, $(x_i - m) \cdot (x_j - m) = x_i \cdot x_j - x_i \cdot m - x_j \cdot m + \|m\|^2$.
+    """
+    mean = SmallMean.of(x)
+    if mean is None:
+        return None
+    given = lengths(x)
+    squared = mean.out_of_lengths(given)
+    if (squared < LEAST_LEFT * given).any() or not squared.all():
+        return None
+    inverse = 1 / np.sqrt(squared)
+    shift, along = mean.along - mean.square, mean.along[:, None]
+
+    def adjust(products: Matrix, rows: slice) -> None:
+        products -= shift
+        products -= along[rows]
+        products *= inverse
+        products *= inverse[rows, None]
+
+    @cache
+    def points() -> Points:
+        return _centered_directions(x, name)
+
+    def exact(products: Matrix, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+        return _exact_angles(products, points(), rows)
+
+    size, rounding = np.sqrt(given), unit_rounding(x.shape[1])
+    noise = rounding * (size + size.mean()) * inverse + rounding  # that of `directions`
+    # Uncentred products are at most 1 / LEAST_LEFT as large as centred ones, and so is their rounding.
+    return nearest_by_products(x, _reach(noise, x.shape[1]) / LEAST_LEFT, exact, k, adjust)
 
 
 def ordered_neighbors(x: Matrix, k: int, name: str = "x") -> NDArray[np.intp]:
@@ -266,8 +325,7 @@ def ordered_neighbors(x: Matrix, k: int, name: str = "x") -> NDArray[np.intp]:
         InputError: a value is not finite.
         DegenerateError: all rows are equal (up to rounding).
     """
-    side = Centering.of(x, name)
-    points = directions(side.source, lengths(side.source), side.mean, side.rest)
+    points = _centered_directions(x, name)
     result = np.empty((len(x), k), dtype=np.intp)
     for rows in row_blocks(len(x), len(x)):
         some = points.take(rows)

@@ -24,6 +24,7 @@ from alignbench.metrics.nearest import (
 )
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, kernel_product
+from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class _Local:
     @classmethod
     def _of(cls, x: Matrix, k: int, name: str) -> _Local:
         check_varies(x, name)
-        rows = in_range(x)
+        rows = x if SmallMean.of(x) is not None else in_range(x)
         size, rounding = np.sqrt(lengths(rows)), unit_rounding(x.shape[1])
         found = product_neighbors(rows, k)
         return cls(found, rounding * (size[found.rows] * size[found.columns]))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
-from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,12 +10,13 @@ import numpy as np
 from alignbench.columns import count_of
 from alignbench.errors import TooFewSamplesError
 from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import bounded, check_groups
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.leaving_out import predictions_without
 from alignbench.metrics.procrustes import narrow
-from alignbench.metrics.sums import FEW, gram
+from alignbench.metrics.sums import gram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -72,7 +72,7 @@ def _ranks(x: Matrix, name: str) -> tuple[Matrix, float]:
 
 
 def _new_ranks(x: Matrix, name: str) -> tuple[Matrix, float]:
-    ranks = average_ranks(*_upper_distances(Points.of(x, name)))
+    ranks = average_ranks(*_upper_distances(Points.where_they_are(x, name)))
     ranks -= ranks.mean()
     norm = float(np.linalg.norm(ranks))
     if norm == 0:
