@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of an eigenvalue, as a share of the largest one
 LOST = 1e-9  # the share of a sum of singular values that rounding may change
+LEAST_LOST = 1e-11  # the same, of scores that are not drawn
 LEAST_LEFT = 1e-3  # of a squared norm: with less left after a subtraction, it has lost digits
 WORTH = 1.5  # columns a row from which many rows are worth rotating
 
@@ -105,13 +106,19 @@ def _of_full_rank(side: Matrix) -> Matrix:
     return derived("full rank", side, compute)
 
 
-def _nuclear_by_squares(matrix: Matrix) -> float | None:
+def nuclear_norm(matrix: Matrix) -> float:
+    """Return the sum of the singular values: by their squares where this costs none of 11 digits."""
+    value = _nuclear_by_squares(matrix, LEAST_LOST)
+    return _nuclear(matrix) if value is None else value
+
+
+def _nuclear_by_squares(matrix: Matrix, most: float = LOST) -> float | None:
     """Return the sum of the singular values in half the time, by their squares; None if this loses digits."""
     shorter = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     squares = np.maximum(np.linalg.eigvalsh(shorter @ shorter.T), 0.0)
     values, error = np.sqrt(squares), ROUNDING * squares[-1]
     lost = np.minimum(np.sqrt(error), error / np.maximum(values, np.finfo(np.float64).tiny)).sum()
-    return float(values.sum()) if lost <= LOST * values.sum() else None
+    return float(values.sum()) if lost <= most * values.sum() else None
 
 
 @METRICS.register(
