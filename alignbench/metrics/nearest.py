@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import InputError, TooFewSamplesError
-from alignbench.metrics.blocks import products_of_rows, row_blocks
+from alignbench.metrics.blocks import FEW, products_of_rows, row_blocks
 from alignbench.metrics.checks import Centering
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import (
@@ -19,7 +19,6 @@ from alignbench.metrics.distances import (
     to_squared_distances,
     unit_rounding,
 )
-from alignbench.metrics.kernels import GRAM_LIMIT
 from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths
 
@@ -131,10 +130,9 @@ class Neighbors:
 
     def shared(self, other: Neighbors) -> float:
         """Return the sum over all pairs of rows of the product of both weights."""
-        if self.n <= GRAM_LIMIT:
+        if self.n <= FEW:
             return float(np.vdot(self.dense(), other.dense()))
-        _, here, there = np.intersect1d(self.places, other.places, assume_unique=True, return_indices=True)
-        return float(self.weights[here] @ other.weights[there])
+        return float(self.weights @ other.at(self.places))
 
     def dense(self, values: Matrix | None = None) -> Matrix:
         """Return the weights, or other values of the same pairs of rows, as a matrix [n, n]."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import as_matrix, bounded, check_varies, in_range, pair_to_center
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import unit_rounding
-from alignbench.metrics.kernels import GRAM_LIMIT
 from alignbench.metrics.lists import shared_neighbors
 from alignbench.metrics.nearest import (
     MANY,
@@ -169,7 +169,7 @@ class _Local:
     def _sums(self, values: Vector) -> tuple[float, float, float]:
         """Return tr(AA) and the sums of A and of AA, for a matrix A with these values at the neighbours."""
         n, found = self.neighbors.n, self.neighbors
-        if n <= GRAM_LIMIT:
+        if n <= FEW:
             own = found.dense(values)
             return float(np.vdot(own, own.T)), float(own.sum()), float(own.sum(axis=0) @ own.sum(axis=1))
         back = found.find(found.columns * n + found.rows)
