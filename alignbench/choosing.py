@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from alignbench.errors import ConfigError
 from alignbench.experiments.choose.record import races_of
+from alignbench.schema import shown
 from alignbench.session.session import Session
 
 if TYPE_CHECKING:
@@ -72,7 +74,9 @@ def choose(
         >>> choice.best
         'mini-clip'
     """
-    if isinstance(budget := options.get("budget"), int):
+    if not isinstance(llm, str):
+        raise ConfigError(f"llm: expected the name of one LLM, got {shown(llm)}")
+    if isinstance(budget := options.get("budget"), int | float):
         options["budget"] = str(budget)
     result = Session(encoders=encoders, llms=[llm], data=data, **options).run("choose")
     [found] = races_of(result.scores)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # How Python, numpy and pandas write a missing value.
 _SPELT = frozenset({"None", "nan", "NaN", "NaT", "<NA>"})
+_SPELLINGS = np.array(sorted(_SPELT))
 _SEVERAL = (list, tuple, dict, set, np.ndarray)
 
 
@@ -29,6 +30,11 @@ def names_of(values: ArrayLike | Any, n: int, noun: str) -> NDArray[np.str_]:
         InputError: there is not one value per row; a row has no value (None, NaN, masked, or a text that
             spells a missing value); or a value can't be a name.
     """
+    # Texts of an array that several metrics ask about, one after the other.
+    if type(values) is np.ndarray and values.dtype.kind == "U" and values.shape == (n,):
+        texts: NDArray[np.str_] = values
+        if not np.isin(texts, _SPELLINGS).any():
+            return texts
     # As objects: numpy would turn a NaN among texts into the text "nan".
     column = plain_array(values, noun, dtype=object)
     if column.shape != (n,):
@@ -51,8 +57,8 @@ def names_of(values: ArrayLike | Any, n: int, noun: str) -> NDArray[np.str_]:
         return column.astype(str)
     # Element by element: numpy turns 1 and 2**63 together into floats, which gives several numbers one name.
     # Equal numbers of different types (1 and 1.0) get the name of the first.
-    names: dict[object, str] = {}
-    return np.array([_name(element, row, noun, names) for row, element in enumerate(elements)], dtype=str)
+    known: dict[object, str] = {}
+    return np.array([_name(element, row, noun, known) for row, element in enumerate(elements)], dtype=str)
 
 
 def _name(element: object, row: int, noun: str, names: dict[object, str]) -> str:

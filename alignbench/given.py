@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,14 @@ from alignbench.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+
+@runtime_checkable
+class Detaches(Protocol):
+    """A tensor of torch, without importing torch."""
+
+    def detach(self) -> Any:
+        """Return it without its history."""
 
 
 def plain_array(value: ArrayLike | Any, name: str, dtype: DTypeLike | None = None) -> NDArray[Any]:
@@ -30,7 +38,7 @@ def plain_array(value: ArrayLike | Any, name: str, dtype: DTypeLike | None = Non
             f"{np.argwhere(masked)[0, 0]}; leave such rows out"
         )
     try:
-        if hasattr(value, "detach"):  # a torch tensor, without importing torch
+        if isinstance(value, Detaches):
             tensor = value.detach().cpu()
             # numpy has neither bfloat16 nor the smaller types; float64 represents all their numbers exactly.
             small = tensor.is_floating_point() and tensor.dtype.itemsize < 4

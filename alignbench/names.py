@@ -1,4 +1,4 @@
-"""The models, failures and labels of a run, which may be a `Run` or the mapping that `read_run` returns."""
+"""The models, failures and labels of a run, from its description as in scores.json."""
 
 from __future__ import annotations
 
@@ -9,28 +9,25 @@ from alignbench.types import Failure, ModelInfo
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from alignbench.types import Run, Score
+    from alignbench.types import Score
 
 
-def models_of(run: Run | Mapping[str, Any]) -> tuple[ModelInfo, ...]:
+def models_of(run: Mapping[str, Any]) -> tuple[ModelInfo, ...]:
     """Return the run's models."""
-    models = run.get("models", ()) if not hasattr(run, "models") else run.models
-    return tuple(m if isinstance(m, ModelInfo) else ModelInfo(**m) for m in models)
+    return tuple(m if isinstance(m, ModelInfo) else ModelInfo(**m) for m in run.get("models", ()))
 
 
-def failures_of(run: Run | Mapping[str, Any]) -> tuple[Failure, ...]:
+def failures_of(run: Mapping[str, Any]) -> tuple[Failure, ...]:
     """Return the failures of the run's tests."""
-    failures = run.get("failures", ()) if not hasattr(run, "failures") else run.failures
-    return tuple(f if isinstance(f, Failure) else Failure.from_dict(f) for f in failures)
+    return tuple(f if isinstance(f, Failure) else Failure.from_dict(f) for f in run.get("failures", ()))
 
 
-def origin_of(run: Run | Mapping[str, Any]) -> str:
+def origin_of(run: Mapping[str, Any]) -> str:
     """Return where the run's data came from; "" for a run that did not end."""
-    data: Mapping[str, Any] = run.get("dataset", {}) if not hasattr(run, "dataset") else run.dataset
-    return str(data.get("origin", ""))
+    return str(run.get("dataset", {}).get("origin", ""))
 
 
-def labels_of(run: Run | Mapping[str, Any], scores: Iterable[Score] = ()) -> dict[str, str]:
+def labels_of(run: Mapping[str, Any], scores: Iterable[Score] = ()) -> dict[str, str]:
     """Return the label of each model by its name and by its label, because scores may use either.
 
     The label of a stand-in says so: `mini-clip (stand-in for clip)`. A model whose tests all failed has a

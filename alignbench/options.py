@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, SupportsFloat, TypeVar, cast, overload
 
 from alignbench.errors import ConfigError, UnknownNameError
 
@@ -324,7 +324,7 @@ def _integer(value: object, name: str) -> int:
 
 
 def _number(value: object, name: str) -> float:
-    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+    if isinstance(value, bool | str) or not isinstance(value, SupportsFloat):
         raise ConfigError(f"{name}: expected a number, got {value!r}")
     return float(value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from alignbench.datasets.dataset import Dataset, Sample, TextField, drawn_wordings, field_texts, with_groups
@@ -132,7 +133,8 @@ def sample_data(
     return replace(dataset, origin=PACKAGED)
 
 
-def synthetic(
+def drawn(
+    family: str,
     *,
     n_per_type: int | None,
     types: Sequence[str] | None,
@@ -140,28 +142,18 @@ def synthetic(
     root: str | Path | None,
     text_field: TextField,
 ) -> Dataset:
-    """Return drawings that are in no file, in any number.
+    """Return drawings of a family that are in no file, in any number.
 
     Raises:
         ConfigError: a root is given as well.
     """
-    return _drawn("first", n_per_type, types, seed, root, text_field)
+    from alignbench.datasets.synthetic import TYPES, Synthetic
 
-
-def synthetic_other(
-    *,
-    n_per_type: int | None,
-    types: Sequence[str] | None,
-    seed: int,
-    root: str | Path | None,
-    text_field: TextField,
-) -> Dataset:
-    """Return drawings of the second family; no built-in model has seen any of it.
-
-    Raises:
-        ConfigError: a root is given as well.
-    """
-    return _drawn("other", n_per_type, types, seed, root, text_field)
+    _refuse_root("synthetic" if family == "first" else f"synthetic_{family}", root)
+    source = Synthetic(seed=seed, types=TYPES if types is None else tuple(types), family=family)
+    dataset = source.dataset(n_per_type or 30)
+    samples = drawn_wordings((_paired(sample, text_field) for sample in dataset.samples), seed)
+    return replace(dataset, samples=with_groups(samples))
 
 
 def synthetic_lines(
@@ -187,23 +179,6 @@ def synthetic_lines(
     return replace(drawn, samples=tuple(_paired(sample, text_field) for sample in drawn.samples))
 
 
-def _drawn(
-    family: str,
-    n_per_type: int | None,
-    types: Sequence[str] | None,
-    seed: int,
-    root: str | Path | None,
-    text_field: TextField,
-) -> Dataset:
-    from alignbench.datasets.synthetic import TYPES, Synthetic
-
-    _refuse_root("synthetic" if family == "first" else f"synthetic_{family}", root)
-    source = Synthetic(seed=seed, types=TYPES if types is None else tuple(types), family=family)
-    drawn = source.dataset(n_per_type or 30)
-    samples = drawn_wordings((_paired(sample, text_field) for sample in drawn.samples), seed)
-    return replace(drawn, samples=with_groups(samples))
-
-
 def _paired(sample: Sample, text_field: TextField) -> Sample:
     texts = field_texts(sample.question, sample.texts, text_field)
     if not texts:
@@ -217,6 +192,6 @@ def _refuse_root(name: str, root: str | Path | None) -> None:
 
 
 DATASETS.add("sample_data", sample_data)
-DATASETS.add("synthetic", synthetic)
-DATASETS.add("synthetic_other", synthetic_other)
+DATASETS.add("synthetic", partial(drawn, "first"))
+DATASETS.add("synthetic_other", partial(drawn, "other"))  # no built-in model has seen any of it
 DATASETS.add("synthetic_lines", synthetic_lines)

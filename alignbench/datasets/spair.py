@@ -57,7 +57,7 @@ def read_spair(folder: Path, most: int | None, seed: int) -> KeypointPairs:
     root = split.parents[1]
     by_category: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
     for file in sorted(split.glob("*.json")):
-        content, where = read_object(file), f"{split.name}/{file.name}"
+        content, where = read_object(file), str(file)
         if not isinstance(content, dict):
             raise DataError(f"{where}: expected an object")
         by_category[_name(content, "category", where)].append((where, content))

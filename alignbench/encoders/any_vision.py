@@ -25,6 +25,7 @@ from alignbench.weights.loading import (
     quiet,
     read_tensors,
 )
+from alignbench.weights.protocols import ProjectsBoth
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
     from alignbench.weights.protocols import ProjectsImages
+    from alignbench.weights.request import LoadRequest
     from alignbench.weights.source import Location
 
 _OTHER = "take another model, or register an object with embed(images)"
@@ -195,9 +197,7 @@ class AnyVisionTower(Tower):
             raise ModelError(self._out_of_order or f"{self._named} has no patches that can be told apart")
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> AnyVisionTower:
+def load(request: LoadRequest[EncoderOptions]) -> AnyVisionTower:
     """Load any vision model that transformers has a class for.
 
     Raises:
@@ -206,16 +206,16 @@ def load(
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-    name = shortened(repr(config.get("model_type")), 60)
-    if config.get("model_type") not in CONFIG_MAPPING:
+    located, precision, device = request.located, request.precision, request.device
+    name = shortened(repr(request.config.get("model_type")), 60)
+    if request.config.get("model_type") not in CONFIG_MAPPING:
         raise _refused(located, name, "is known neither here nor to the installed transformers")
     settings = auto_config(located.path)
     if type(settings) not in MODEL_MAPPING:
         raise _refused(located, name, "has no class in transformers that gives hidden states")
     classes = MODEL_MAPPING[type(settings)]
     cls: Any = classes[0] if isinstance(classes, tuple) else classes
-    embeds_both = hasattr(cls, "get_image_features") and hasattr(cls, "get_text_features")
-    if cls.main_input_name != "pixel_values" and not embeds_both:
+    if cls.main_input_name != "pixel_values" and not issubclass(cls, ProjectsBoth):
         raise _refused(located, name, "is no vision encoder: it reads texts, or generates them from images")
     if cls.input_modalities == "video":
         raise _refused(located, name, "takes videos, not images")
@@ -234,7 +234,7 @@ def load(
             raise _refused(located, name, "has a vision side that can't be found in it")
         whole.text_model = None  # texts are not embedded, and its numbers would take memory
     whole = place(whole, device)
-    prepare = load_prepare(located.path, options.fit)
+    prepare = load_prepare(located.path, request.options.fit)
     _check_processor(prepare, located)
     two_sided = whole if vision is not whole else None
     tower = AnyVisionTower(vision, two_sided, prepare, precision, device)
@@ -278,9 +278,8 @@ def _check_processor(prepare: ToPixels, located: Location) -> None:
 
 
 def _show_everything(settings: Any) -> None:
-    for name, value in _SHOW_EVERYTHING.items():
-        if hasattr(settings, name):
-            setattr(settings, name, value)
+    named = _SHOW_EVERYTHING.keys() & vars(settings).keys()
+    settings.update({name: _SHOW_EVERYTHING[name] for name in named})
 
 
 def _refused(located: Location, model_type: str, why: str) -> ModelError:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from alignbench.encoders.pixels import Pixels
     from alignbench.encoders.tower import Tower
-    from alignbench.weights.precision import Precision
+    from alignbench.weights.request import LoadRequest
     from alignbench.weights.source import Location
 
     Vectors = NDArray[np.float32]
@@ -351,18 +351,14 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         config = self.source.config() or {}
         check_input_size(located.folder, config, self.known_family().takes, located.source)
 
-    def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> Tower:
-        return self._read(located, device, precision)
-
-    def _read(self, located: Location, device: str, precision: Precision) -> Tower:
-        load = self.known_family().loader()
-        tower: Tower = load(located, self.source.config() or {}, self.options, device, precision)
+    def _load(self, request: LoadRequest[EncoderOptions]) -> Tower:
+        tower: Tower = self.known_family().load(request)
         self._learnt = self._learnt or Capabilities(tower.lacks, tower.prepare.pixels)
         self._check(self.known_family())
         return tower
 
-    def _rehearse(self, located: Location, precision: Precision) -> None:
-        no_layers = self._read(located, "meta", precision).rehearse(self.options.layer)
+    def _rehearse(self, request: LoadRequest[EncoderOptions]) -> None:
+        no_layers = self._load(request).rehearse(self.options.layer)
         if self._learnt is not None:
             self._learnt = replace(self._learnt, no_layers=no_layers and f"{self.name}: {no_layers}")
 

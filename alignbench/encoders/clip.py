@@ -8,26 +8,18 @@ from typing import TYPE_CHECKING, Any
 from alignbench.encoders.maps import clip_patches, cls_attention
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower
-from alignbench.weights.loading import (
-    auto_config,
-    hidden_layer,
-    load_model,
-    place,
-    read_tensors,
-    transformers_class,
-)
+from alignbench.weights.loading import auto_config, hidden_layer, load_placed, read_tensors
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from alignbench.encoders.networks import ClipVision
     from alignbench.encoders.options import EncoderOptions
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 
 # The beginning of the names of transformers' classes.
@@ -37,29 +29,18 @@ _CLASSES = {"clip": "CLIP", "clip_vision_model": "CLIP", "metaclip_2": "MetaClip
 class ClipTower(Tower):
     """CLIPVisionModelWithProjection, or MetaClip2's; the text tower is loaded when the first text comes."""
 
-    def __init__(
-        self,
-        located: Location,
-        config: Mapping[str, Any],
-        options: EncoderOptions,
-        device: str,
-        precision: Precision,
-    ) -> None:
-        super().__init__(load_prepare(located.path, options.fit), special=1)
-        self._located, self._device, self._precision = located, device, precision
-        self.has_text = "text_config" in config
-        self._classes = _CLASSES[config["model_type"]]
+    def __init__(self, request: LoadRequest[EncoderOptions]) -> None:
+        located = request.located
+        super().__init__(load_prepare(located.path, request.options.fit), special=1)
+        self._request = request
+        self.has_text = "text_config" in request.config
+        self._classes = _CLASSES[request.config["model_type"]]
         tensors = read_tensors(located.weights)
         # A whole CLIP has a projection: without it, the checkpoint is damaged.
         projects = self.has_text or any("visual_projection" in key for key in tensors)
-        model = load_model(
-            transformers_class(f"{self._classes}VisionModel" + ("WithProjection" if projects else "")),
-            located,
-            config=side(located.path, "vision_config"),
-            precision=precision,
-            state=tensors,
-        )
-        self.model: ClipVision = place(model, device)
+        name = f"{self._classes}VisionModel" + ("WithProjection" if projects else "")
+        model = load_placed(request, name, side(located.path, "vision_config"), tensors)
+        self.model: ClipVision = model
         # A vision tower that was saved alone is the inner part of the one with a projection.
         self._vision = model.vision_model if projects else model
         self._project = model.visual_projection if projects else None
@@ -93,18 +74,14 @@ class ClipTower(Tower):
         model, tokenizer = self._text_tower
         longest = model.config.max_position_embeddings
         tokens = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        embeds: Tensor = model(**tokens.to(self._device)).text_embeds
+        embeds: Tensor = model(**tokens.to(self._request.device)).text_embeds
         return embeds
 
     @cached_property
     def _text_tower(self) -> tuple[Any, Any]:
-        model = load_model(
-            transformers_class(f"{self._classes}TextModelWithProjection"),
-            self._located,
-            config=side(self._located.path, "text_config"),
-            precision=self._precision,
-        )
-        return place(model, self._device), load_tokenizer(self._located.path)
+        folder = self._request.located.path
+        name = f"{self._classes}TextModelWithProjection"
+        return load_placed(self._request, name, side(folder, "text_config")), load_tokenizer(folder)
 
 
 def side(folder: Path, name: str) -> Any:
@@ -118,8 +95,6 @@ def side(folder: Path, name: str) -> Any:
     return part
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> ClipTower:
+def load(request: LoadRequest[EncoderOptions]) -> ClipTower:
     """Load a CLIP vision tower."""
-    return ClipTower(located, config, options, device, precision)
+    return ClipTower(request)

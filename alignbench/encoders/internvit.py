@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.vit import VitTower
-from alignbench.weights.loading import build_config, load_model, place, read_tensors, transformers_class
+from alignbench.weights.loading import build_config, load_placed, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alignbench.encoders.options import EncoderOptions
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 _RENAMED = (
     (r"^embeddings\.class_embedding$", "embeddings.cls_token"),
@@ -75,15 +74,8 @@ def native_config(config: Mapping[str, Any]) -> Any:
     return build_config("InternVLVisionConfig", {"attention_bias": True, **values, "use_mean_pooling": True})
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> VitTower:
+def load(request: LoadRequest[EncoderOptions]) -> VitTower:
     """Load an InternViT of either key layout."""
-    model = load_model(
-        transformers_class("InternVLVisionModel"),
-        located,
-        config=native_config(config),
-        precision=precision,
-        state=native_keys(read_tensors(located.weights)),
-    )
-    return VitTower(place(model, device), load_prepare(located.path, options.fit), special=1)
+    config, tensors = native_config(request.config), native_keys(read_tensors(request.located.weights))
+    model = load_placed(request, "InternVLVisionModel", config, tensors)
+    return VitTower(model, load_prepare(request.located.path, request.options.fit), special=1)

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from alignbench.encoders.networks import OpenClipModel
     from alignbench.encoders.options import EncoderOptions
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 
 class OpenClipTower(Tower):
@@ -105,9 +104,7 @@ def block_state(states: list[Tensor], layer: int) -> Tensor:
     return states[layer - 1 if layer > 0 else layer]
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> OpenClipTower:
+def load(request: LoadRequest[EncoderOptions]) -> OpenClipTower:
     """Load a model of open_clip from a folder with open_clip_config.json, or by its name and a file.
 
     Raises:
@@ -116,6 +113,7 @@ def load(
     import open_clip
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
+    located, config, options = request.located, request.config, request.options
     name = str(config.get("open_clip_model") or f"local-dir:{located.path}")
     check_names_of_config(config, located.source)
     if len(located.weights) > 1 or (not located.weights and not rehearsing()):
@@ -151,8 +149,8 @@ def load(
     resized = _RESIZED.get(how["resize_mode"], how["resize_mode"])
     pixels = of_library(size, how["mean"], how["std"], resized, how["interpolation"], options.fit)
     prepare = TransformPrepare(image_transform_v2(PreprocessCfg(**how), is_train=False), options.fit, pixels)
-    model = place(model.eval().to(torch_dtype(precision.weights)), device)
-    return OpenClipTower(model, name, prepare, device)
+    model = place(model.eval().to(torch_dtype(request.precision.weights)), request.device)
+    return OpenClipTower(model, name, prepare, request.device)
 
 
 def _filled(
@@ -169,9 +167,9 @@ def _filled(
     with rehearsal():
         tensors = convert_state_dict(model, read_tensors(weights))
     # Those of its conversions that change a name.
-    if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
-        tensors = convert_to_custom_text_state_dict(tensors)
     own = model.state_dict()
+    if "positional_embedding" in tensors and "positional_embedding" not in own:
+        tensors = convert_to_custom_text_state_dict(tensors)
     mismatched = [
         (key, tensor.shape, own[key].shape)
         for key, tensor in tensors.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,22 +13,20 @@ from alignbench.weights.loading import (
     auto_config,
     fill,
     hidden_layer,
-    load_model,
+    load_placed,
     place,
     read_tensors,
     torch_dtype,
-    transformers_class,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
     from transformers import PreTrainedModel
 
     from alignbench.encoders.options import EncoderOptions
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 # Both layouts: the Hub's (`vision_tower.vision_model.`), and the one that newer versions write.
 _VISION = re.compile(r"^(model\.)?vision_tower\.(vision_model\.)?")
@@ -65,27 +63,19 @@ class PaliGemmaTower(Tower):
         return out.hidden_states, Features(out.last_hidden_state)
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> PaliGemmaTower:
+def load(request: LoadRequest[EncoderOptions]) -> PaliGemmaTower:
     """Load the vision side of a PaliGemma of either key layout, reading only its own tensors."""
     from alignbench.encoders.families import PALIGEMMA
 
+    located = request.located
     tensors = read_tensors(located.weights, PALIGEMMA.wanted)
     vision = {_VISION.sub("", key): tensor for key, tensor in tensors.items() if _VISION.match(key)}
     vision_config = auto_config(located.path).vision_config
     vision_config.vision_use_head = False
-    model = load_model(
-        transformers_class("SiglipVisionModel"),
-        located,
-        config=vision_config,
-        precision=precision,
-        state=vision,
-    )
+    model = load_placed(request, "SiglipVisionModel", vision_config, vision)
     linear = {_PROJECTOR.sub("", key): tensor for key, tensor in tensors.items() if _PROJECTOR.match(key)}
     widths = (vision_config.hidden_size, vision_config.projection_dim)
-    projector = torch.nn.Linear(*widths, dtype=torch_dtype(precision.weights))
+    projector = torch.nn.Linear(*widths, dtype=torch_dtype(request.precision.weights))
     fill(projector, linear, located.source, "the projector")
-    return PaliGemmaTower(
-        place(model, device), place(projector, device), load_prepare(located.path, options.fit)
-    )
+    prepare = load_prepare(located.path, request.options.fit)
+    return PaliGemmaTower(model, place(projector, request.device), prepare)

@@ -8,42 +8,30 @@ from typing import TYPE_CHECKING, Any
 from alignbench.encoders.maps import pooling_attention, siglip_patches
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower
-from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
+from alignbench.weights.loading import auto_config, hidden_layer, load_placed
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
     from alignbench.encoders.networks import SiglipVision
     from alignbench.encoders.options import EncoderOptions
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 
 class SiglipTower(Tower):
     """SiglipVisionModel; the text tower is loaded when the first text comes."""
 
-    def __init__(
-        self,
-        located: Location,
-        config: Mapping[str, Any],
-        options: EncoderOptions,
-        device: str,
-        precision: Precision,
-    ) -> None:
-        super().__init__(load_prepare(located.path, options.fit), special=0)
-        self._located, self._device, self._precision = located, device, precision
-        self.has_text = "text_config" in config
-        whole = auto_config(located.path)
-        model = load_model(
-            transformers_class("SiglipVisionModel"),
-            located,
-            config=getattr(whole, "vision_config", whole),
-            precision=precision,
-        )
-        self.model: SiglipVision = place(model, device)
+    def __init__(self, request: LoadRequest[EncoderOptions]) -> None:
+        folder = request.located.path
+        super().__init__(load_prepare(folder, request.options.fit), special=0)
+        self._request = request
+        self.has_text = "text_config" in request.config
+        whole = auto_config(folder)
+        config = getattr(whole, "vision_config", whole)
+        self.model: SiglipVision = load_placed(request, "SiglipVisionModel", config)
         self.lacks = () if getattr(self.model.config, "vision_use_head", True) else ("pooler",)
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
@@ -77,22 +65,16 @@ class SiglipTower(Tower):
         tokens = tokenizer(
             texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         )
-        pooled: Tensor = model(input_ids=tokens["input_ids"].to(self._device)).pooler_output
+        pooled: Tensor = model(input_ids=tokens["input_ids"].to(self._request.device)).pooler_output
         return pooled
 
     @cached_property
     def _text_tower(self) -> tuple[Any, Any]:
-        model = load_model(
-            transformers_class("SiglipTextModel"),
-            self._located,
-            config=auto_config(self._located.path).text_config,
-            precision=self._precision,
-        )
-        return place(model, self._device), load_tokenizer(self._located.path)
+        folder = self._request.located.path
+        config = auto_config(folder).text_config
+        return load_placed(self._request, "SiglipTextModel", config), load_tokenizer(folder)
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> SiglipTower:
+def load(request: LoadRequest[EncoderOptions]) -> SiglipTower:
     """Load a SigLIP vision tower."""
-    return SiglipTower(located, config, options, device, precision)
+    return SiglipTower(request)

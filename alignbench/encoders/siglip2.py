@@ -12,19 +12,18 @@ from alignbench.encoders.pixels import Pixels
 from alignbench.encoders.preprocess import fit_image, image_processor
 from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import ModelError
-from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
+from alignbench.weights.loading import auto_config, hidden_layer, load_placed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from PIL import Image
     from torch import Tensor
 
     from alignbench.encoders.networks import NaFlexVision
     from alignbench.encoders.options import EncoderOptions
-    from alignbench.weights.precision import Precision
     from alignbench.weights.processors import CutsPatches
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 _INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
@@ -143,16 +142,10 @@ class NaFlexTower(Tower):
             )
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> NaFlexTower:
+def load(request: LoadRequest[EncoderOptions]) -> NaFlexTower:
     """Load the vision tower of a SigLIP 2 with NaFlex."""
-    whole = auto_config(located.path)
-    model = load_model(
-        transformers_class("Siglip2VisionModel"),
-        located,
-        config=getattr(whole, "vision_config", whole),
-        precision=precision,
-    )
-    processor = cast("CutsPatches", image_processor(located.path))
-    return NaFlexTower(place(model, device), NaFlexPrepare(processor, options.fit))
+    folder = request.located.path
+    whole = auto_config(folder)
+    model = load_placed(request, "Siglip2VisionModel", getattr(whole, "vision_config", whole))
+    processor = cast("CutsPatches", image_processor(folder))
+    return NaFlexTower(model, NaFlexPrepare(processor, request.options.fit))

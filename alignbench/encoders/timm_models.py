@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from alignbench.encoders.networks import HasParts, TimmModel
     from alignbench.encoders.options import EncoderOptions
     from alignbench.encoders.pixels import Pixels
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 
 # A config.json may not choose where weights come from and where files go, code, or what a model returns.
@@ -129,22 +128,13 @@ def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load(
-    located: Location,
-    config: Mapping[str, Any],
-    options: EncoderOptions,
-    device: str,
-    precision: Precision,
-    *,
+    request: LoadRequest[EncoderOptions],
     named: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = without_wrapper,
 ) -> TimmTower:
     """Load a model of timm by its architecture's name and a checkpoint.
 
     Args:
-        located: the location of the checkpoint.
-        config: its configuration.
-        options: the options that shape its vectors.
-        device: the device.
-        precision: the arithmetic.
+        request: the checkpoint, its configuration, and how it is loaded.
         named: the checkpoint's tensors -> the same under timm's keys.
 
     Raises:
@@ -155,22 +145,23 @@ def load(
     from timm.data.config import resolve_model_data_config
     from timm.data.transforms_factory import create_transform
 
-    name = str(config["architecture"])
+    located, options = request.located, request.options
+    name = str(request.config["architecture"])
     check_architecture(name, located.source)
-    arguments = checked_arguments(config, located.source)
+    arguments = checked_arguments(request.config, located.source)
     with guarded(located.source, "timm can't load it"):
         model = timm.create_model(name, pretrained=False, num_classes=0, **arguments)
     # A rehearsal may come before the weights are available.
     if located.weights or not rehearsing():
         fill(model, named(read_tensors(located.weights)), located.source, name)
-    model = model.eval().to(torch_dtype(precision.weights))
+    model = model.eval().to(torch_dtype(request.precision.weights))
     if is_convolutional(model):
         model = model.to(memory_format=torch.channels_last)
     chosen = {OURS.get(key, key): value for key, value in options.pixels.items()}
     how = {**resolve_model_data_config(model), **chosen}
     transform = create_transform(**how, is_training=False)
     prepare = TransformPrepare(transform, options.fit, pixels_of(how, options.fit))
-    return TimmTower(cast("TimmModel", place(model, device)), prepare)
+    return TimmTower(cast("TimmModel", place(model, request.device)), prepare)
 
 
 def pixels_of(how: Mapping[str, Any], fit: str) -> Pixels:

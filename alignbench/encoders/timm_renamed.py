@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.encoders import timm_models
 from alignbench.encoders.timm_folder import TimmArchitecture
@@ -16,20 +16,18 @@ if TYPE_CHECKING:
 
     from alignbench.encoders.options import EncoderOptions
     from alignbench.encoders.timm_models import TimmTower
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> TimmTower:
+def load(request: LoadRequest[EncoderOptions]) -> TimmTower:
     """Load a model of timm from a checkpoint with other keys.
 
     Raises:
         ModelError: the checkpoint's tensors are not those of the architecture.
     """
-    named = partial(under_timms_keys, architecture=str(config["architecture"]), where=located.source)
-    return timm_models.load(located, config, options, device, precision, named=named)
+    architecture = str(request.config["architecture"])
+    named = partial(under_timms_keys, architecture=architecture, where=request.located.source)
+    return timm_models.load(request, named)
 
 
 def under_timms_keys(tensors: Mapping[str, Tensor], architecture: str, where: str) -> dict[str, Tensor]:

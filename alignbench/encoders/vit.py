@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.encoders.maps import cls_attention
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, ToPixels, Tower
-from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
+from alignbench.weights.loading import auto_config, hidden_layer, load_placed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from alignbench.encoders.options import EncoderOptions
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 # model_type: class, its further arguments, and the tokens in front beside registers.
 # A ViT's pooler is a classifier's leftover that many checkpoints lack: left out.
@@ -61,17 +60,10 @@ class VitTower(Tower):
         return cls_attention(self.model, self.model, pixels, self.special)
 
 
-def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> VitTower:
+def load(request: LoadRequest[EncoderOptions]) -> VitTower:
     """Load a vision transformer by its configuration's model_type."""
-    model_name, arguments, front = _CLASSES[config["model_type"]]
-    model = load_model(
-        transformers_class(model_name),
-        located,
-        config=auto_config(located.path),
-        precision=precision,
-        **arguments,
-    )
-    special = front + int(config.get("num_register_tokens") or 0)
-    return VitTower(place(model, device), load_prepare(located.path, options.fit), special)
+    model_name, arguments, front = _CLASSES[request.config["model_type"]]
+    folder = request.located.path
+    model = load_placed(request, model_name, auto_config(folder), **arguments)
+    special = front + int(request.config.get("num_register_tokens") or 0)
+    return VitTower(model, load_prepare(folder, request.options.fit), special)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alignbench.weights.parts import Vlm
     from alignbench.weights.precision import Precision
     from alignbench.weights.protocols import ProjectsImages
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 # In front of a tower's patches, there may be a CLS token; Llama 4 has its own behind them.
 _WITH_CLS = ("clip_vision_model", "internvl_vision")
@@ -179,27 +179,25 @@ class ProjectedPart(PartTower):
         return _NO_LAYERS
 
 
-def load_vision(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> VisionPart:
+def load_vision(request: LoadRequest[EncoderOptions]) -> VisionPart:
     """Load the vision tower of a VLM, reading no other tensor."""
-    vlm = vlm_of(config, "vision", located.source)
-    whole = vlm_without_text(located, vlm, device, precision, projector=False)
-    tower = vlm.tower_of(config)
+    located = request.located
+    vlm = vlm_of(request.config, "vision", located.source)
+    whole = vlm_without_text(located, vlm, request.device, request.precision, projector=False)
+    tower = vlm.tower_of(request.config)
     size = size_of_view(getattr(whole, vlm.vision_module).config)
-    prepare = PrepareViews(located.path, vlm, size, options.fit, whole=True)
+    prepare = PrepareViews(located.path, vlm, size, request.options.fit, whole=True)
     return VisionPart(whole, prepare, vlm, tower, special=int(tower in _WITH_CLS))
 
 
-def load_projected(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
-) -> ProjectedPart:
+def load_projected(request: LoadRequest[EncoderOptions]) -> ProjectedPart:
     """Load the vision tower and the projector of a VLM, reading no other tensor."""
-    vlm = vlm_of(config, "projected", located.source)
-    whole = vlm_without_text(located, vlm, device, precision, projector=True)
+    located = request.located
+    vlm = vlm_of(request.config, "projected", located.source)
+    whole = vlm_without_text(located, vlm, request.device, request.precision, projector=True)
     size = size_of_view(getattr(whole, vlm.vision_module).config)
-    prepare = PrepareViews(located.path, vlm, size, options.fit, whole=False)
-    return ProjectedPart(whole, prepare, vlm, vlm.tower_of(config), special=0)
+    prepare = PrepareViews(located.path, vlm, size, request.options.fit, whole=False)
+    return ProjectedPart(whole, prepare, vlm, vlm.tower_of(request.config), special=0)
 
 
 def _passes(batch: Sequence[Views]) -> Sequence[Views]:

@@ -1,7 +1,11 @@
-"""Experiments: each has a folder with its declaration and the code that computes and draws its scores."""
+"""Experiments: each has a folder with its declaration and the code that computes and draws its scores.
+
+A folder in here is an experiment without being named anywhere; its declaration is imported when needed.
+"""
 
 from __future__ import annotations
 
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from alignbench.errors import ConfigError
@@ -16,41 +20,18 @@ EXPERIMENTS: Registry[Experiment] = Registry("experiment", "alignbench.experimen
 """Name -> experiment; a conftest.py and the entry points of this group can add to it."""
 
 _OURS = {
-    name: f"alignbench.experiments.{name}:EXPERIMENT"
-    for name in (
-        "cka",
-        "compare",
-        "multi_llm",
-        "coral",
-        "eas",
-        "speed",
-        "attention",
-        "correspondence",
-        "embedding",
-        "elas",
-        "e2e",
-        "layers",
-        "sensitivity",
-        "scaling",
-        "validity",
-        "predictors",
-        "vlm",
-        "choose",
-        "invariants",
-    )
+    folder.name: f"{__name__}.{folder.name}:EXPERIMENT" for folder in iter_modules(__path__) if folder.ispkg
 }
-_OURS |= {
-    "study": "alignbench.experiments.validity:STUDY",
-    "all": "alignbench.experiments.compare:EVERYTHING",
-}
-for _name, _place in _OURS.items():
-    EXPERIMENTS.add(_name, _place)
+# Those that share the folder of another.
+_OURS |= {"study": f"{__name__}.validity:STUDY", "all": f"{__name__}.compare:EVERYTHING"}
+for _name, _location in _OURS.items():
+    EXPERIMENTS.add(_name, _location)
 BUILT_IN = frozenset(_OURS)
 """The names of the experiments that have a file of their own in benchmarks/."""
 
 
 def experiments() -> list[Experiment]:
-    """Return all experiments, in the order in which they were registered.
+    """Return all experiments in the order of their places; those without one follow as they were registered.
 
     Raises:
         ConfigError: one is registered under another name than its own.
@@ -61,7 +42,7 @@ def experiments() -> list[Experiment]:
             raise ConfigError(
                 f"experiment {experiment.name!r} is registered as {name!r}; register it under its own name"
             )
-    return list(registered.values())
+    return sorted(registered.values(), key=lambda experiment: experiment.place)
 
 
 def figure_modules() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -280,6 +281,11 @@ class Part:
         """Return what a cell with these parameter values needs of models besides their embeddings."""
         return self.uses(values) if callable(self.uses) else self.uses
 
+    @property
+    def own_images(self) -> bool:
+        """Whether it looks at images that are not the run's, whatever its parameters are."""
+        return not callable(self.uses) and "own images" in self.uses
+
     def computed(self, bench: Bench, *cell: object, **values: object) -> CellResult:
         """Compute a cell."""
         result = self.compute(bench, *cell, **values)
@@ -330,6 +336,7 @@ class Experiment:
         tab: its tab on the web page.
         not_for_arrays: why `alignbench from-arrays` leaves it out; "" if it runs it.
         title: the heading of its scores in the report; "" for its name.
+        place: where lists, reports and the page show it: the smallest number comes first.
     """
 
     name: str
@@ -344,6 +351,7 @@ class Experiment:
     tab: Tab | None = None
     not_for_arrays: str = ""
     title: str = ""
+    place: float = math.inf
 
     def __post_init__(self) -> None:
         for name in (self.name, *(part.name for part in self.parts)):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import ref
 
 import numpy as np
 
 from alignbench.columns import codes_of, names_of
-from alignbench.experiments.queried import QUERIED, QUERIES, asks, evaluate_queried
+from alignbench.experiments.queried import QUERIED, asks, evaluate_queried, queries_of
 from alignbench.memory import check_room
 from alignbench.metrics.cell_passes import cross_cells, side_cells
 from alignbench.metrics.cells import (
@@ -21,7 +21,7 @@ from alignbench.metrics.cells import (
     SideCells,
     cells_of,
 )
-from alignbench.metrics.lists import Lists
+from alignbench.metrics.lists import Known
 from alignbench.stats import evaluate
 from alignbench.stats.splits import one_per_group, some_groups
 from alignbench.stats.streamed import evaluate_streamed, streams
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.experiments.queried import Keep
     from alignbench.metrics import Metric
+    from alignbench.metrics.lists import Rows
     from alignbench.stats import Evaluation
     from alignbench.types import Embeddings, Null, Pair
 
-M = TypeVar("M", SideCells, PairCells, Lists)
+M = TypeVar("M", SideCells, PairCells, Known)
 
 SUBSAMPLED = "subsampled"
 BLOCKS_ROWS = 50_000  # groups that a metric of O(n²·d) operations compares: minutes at d = 1,000 on a core
@@ -113,9 +115,8 @@ def plan_of(metrics: Iterable[Metric], n: int) -> list[str]:
         if streams(metric, n):
             kinds.setdefault(f"from moments of all {n:,} pairs, in one pass", []).append(metric.name)
         elif asks(metric, n):
-            kinds.setdefault(f"of {QUERIES:,} groups among all {n:,} (flag {QUERIED})", []).append(
-                metric.name
-            )
+            what = f"of {queries_of(metric):,} groups among all {n:,} (flag {QUERIED})"
+            kinds.setdefault(what, []).append(metric.name)
         elif (most := most_groups(metric, n)) < n:
             kinds.setdefault(f"of a sample of {most:,} of {n:,} groups (flag {SUBSAMPLED})", []).append(
                 metric.name
@@ -123,8 +124,14 @@ def plan_of(metrics: Iterable[Metric], n: int) -> list[str]:
     return [f"{what}: {', '.join(names)}" for what, names in kinds.items()]
 
 
-def _kept_lists(pair: Pair, seed: int) -> Callable[[Embeddings, Callable[[], Lists]], Lists]:
-    return lambda side, compute: _RECENT.get([side], ("lists", pair.groups, seed), compute)
+def _kept_lists(pair: Pair, seed: int) -> Keep:
+    """Return what keeps the lists of neighbours of a pair's sides, for other metrics and pairs."""
+
+    def keep(side: Literal["x", "y"], compared: type[Rows], k: int, compute: Callable[[], Known]) -> Known:
+        key = ("lists", compared.__name__, k, pair.groups, seed)
+        return _RECENT.get([pair.x if side == "x" else pair.y], key, compute)
+
+    return keep
 
 
 def evaluate_many(

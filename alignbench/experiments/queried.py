@@ -1,13 +1,16 @@
-"""Scores of nearest neighbours among many pairs: the mean over some of them, compared with all."""
+"""Scores of nearest neighbours among many pairs: estimated from some of them, compared with all."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from alignbench.columns import codes_of, names_of
-from alignbench.metrics.lists import Lists, cosine_lists
+from alignbench.columns import codes_of, count_of, names_of
+from alignbench.errors import DegenerateError
+from alignbench.metrics.checks import bounded
+from alignbench.metrics.lists import Known
+from alignbench.metrics.queries import Asked
 from alignbench.stats.evaluation import Evaluation, settings_of
 from alignbench.stats.interval import deletion_blocks, jackknife_interval
 from alignbench.stats.permutation import ENOUGH, sequential_p
@@ -20,25 +23,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.metrics import Metric
-    from alignbench.types import Embeddings, Pair
+    from alignbench.metrics.lists import Rows
+    from alignbench.metrics.queries import Answers
+    from alignbench.types import Pair
 
     Vector = NDArray[np.float64]
     Indices = NDArray[np.intp]
+    Keep = Callable[[Literal["x", "y"], type[Rows], int, Callable[[], Known]], Known]
 
 QUERIES = 5_000  # groups that are compared with all others: the standard error is then below .01
+FURTHER = 1_000  # if the neighbours of up to k times as many rows are needed, too: below .02
 QUERIED = "queried"
 
 
 def asks(metric: Metric, n: int) -> bool:
-    """Return whether a metric of n groups is the mean over QUERIES of them."""
+    """Return whether a metric of n groups is estimated from some of them."""
     return metric.queried is not None and n > QUERIES
+
+
+def queries_of(metric: Metric) -> int:
+    """Return how many groups (or rows, for a metric of one side) a metric asks."""
+    return FURTHER if metric.queried is not None and metric.queried.further else QUERIES
 
 
 def evaluate_queried(
     metric: Metric,
     pair: Pair,
     seed: int,
-    lists_of: Callable[[Embeddings, Callable[[], Lists]], Lists],
+    keep: Keep,
     *,
     labelled: bool,
     n_permutations: int | None = None,
@@ -48,64 +60,104 @@ def evaluate_queried(
     """Return what `evaluate` returns for a pair whose metric `asks`.
 
     Rows are re-paired among those that are asked, and among the others, so that only neighbours that are
-    known are needed. The interval is that of a mean over as many rows.
+    known are needed. The interval is that of an estimate from as many rows.
 
     Args:
         metric: the metric.
         pair: the embeddings; their arrays may be memory-mapped.
         seed: the seed of rows and permutations.
-        lists_of: returns the lists of a side, computed if they are not kept.
+        keep: (side, how rows are compared, k, compute) -> the lists of a side, computed if they are not kept.
         labelled: whether the labels are classes.
         n_permutations: the largest number of permutations; None leaves that to the metric.
         null: whether to compute the null.
         interval: whether to compute deletions and the interval.
     """
     assert metric.queried is not None
-    rows = one_per_group(np.asarray(pair.groups), seed)
-    groups = names_of(np.asarray(pair.groups)[rows], len(rows), "groups")
-    queries = np.flatnonzero(some_groups(groups, QUERIES, seed, QUERIED))
-    settings = settings_of(metric, len(rows), (pair.x.dim, pair.y.dim), {})
+    asked = asked_of(metric, pair, seed, keep)
+    answers, identity = metric.queried.ask(asked), np.arange(asked.n)
+    terms = answers.terms(identity)
 
-    def lists(side: Embeddings, name: str) -> Lists:
-        return lists_of(side, lambda: cosine_lists(side.values, rows, queries, settings["k"], name))
+    def score(of: NDArray[np.float64]) -> float:
+        return bounded(answers.score(of), metric.bounds, metric.name)
 
-    of_x, of_y = lists(pair.x, "x"), lists(pair.y, "y")
-    values = metric.queried(of_x, of_y)
-    value = float(values.mean())
+    value = score(terms)
+    flags = [] if metric.flags is None else list(metric.flags(value, answers.parts))
     deletions: tuple[float, ...] = ()
-    if interval:
-        blocks = deletion_blocks(groups[queries], "jackknife", seed)
-        deletions = tuple(float(np.delete(values, block).mean()) for block in blocks)
+    if interval and metric.interval is not None:
+        blocks = deletion_blocks(asked.groups[asked.queries], "jackknife", seed)
+        try:
+            deletions = tuple(score(np.delete(terms, block, axis=0)) for block in blocks)
+        except DegenerateError:
+            flags.append("no_interval")
+    most = _most(metric, n_permutations)
 
     def tested(codes: Indices | None) -> tuple[float, int, Vector]:
         rng = rng_for(seed, "permutation" if codes is None else "permutation within classes", metric.name)
-        strata = np.isin(np.arange(len(rows)), queries).astype(np.intp)
-        if codes is not None:
-            strata = 2 * codes + strata
-        most = _most(metric, n_permutations)
+        strata = _strata(asked, answers, codes)
         return sequential_p(
             value,
-            lambda number: _drawn(metric, of_x, of_y, queries, strata, number, rng),
+            lambda number: _drawn(answers, strata, number, rng),
             most,
             higher_is_better=metric.higher_is_better,
             bounds=metric.bounds,
         )
 
-    codes = codes_of(np.asarray(pair.labels)[rows]) if labelled and len(set(pair.labels)) > 1 else None
+    codes = codes_of(asked.labels) if labelled and count_of(asked.labels) > 1 else None
     return Evaluation(
         value=value,
-        n=len(rows),
-        null=_null(value, tested, codes) if null and _most(metric, n_permutations) else None,
+        n=count_of(asked.groups),
+        null=_null(value, tested, codes) if null and metric.pairing and most else None,
         interval=jackknife_interval(
             value, deletions, bounds=metric.bounds, method="delete-block jackknife over queries"
         )
         if deletions
         else None,
         deletions=deletions,
-        chance=None if metric.chance is None else float(metric.chance(len(rows), codes, settings)),
-        flags=(QUERIED,),
-        params={**settings, "queries": len(queries)},
+        chance=None if metric.chance is None else float(metric.chance(asked.n, codes, asked.settings)),
+        flags=(*flags, QUERIED),
+        params={**asked.settings, "queries": len(asked.queries)},
+        parts=answers.parts,
     )
+
+
+def asked_of(metric: Metric, pair: Pair, seed: int, keep: Keep) -> Asked:
+    """Return the rows that a metric of this pair asks; the arguments are those of `evaluate_queried`.
+
+    They are one of each group, or rows of any groups for a metric of one side.
+    """
+    names, number = np.asarray(pair.groups), queries_of(metric)
+    rows = one_per_group(names, seed) if metric.two_sided else np.arange(len(names))
+    groups = names_of(names[rows], len(rows), "groups")
+    if metric.two_sided:
+        queries = np.flatnonzero(some_groups(groups, number, seed, QUERIED))
+        dims: tuple[int, ...] = (pair.x.dim, pair.y.dim)
+    else:
+        queries = np.sort(rng_for(seed, QUERIED, "rows").permutation(len(rows))[:number])
+        dims = (pair.x.dim,)
+
+    def known(side: Literal["x", "y"], compared: type[Rows], k: int) -> Known:
+        values = (pair.x if side == "x" else pair.y).values
+        return keep(side, compared, k, lambda: Known(compared.of(values, rows, side), k))
+
+    return Asked(
+        x=pair.x.values,
+        rows=rows,
+        queries=queries,
+        settings=settings_of(metric, len(rows), dims, {}),
+        labels=names_of(np.asarray(pair.labels)[rows], len(rows), "labels"),
+        groups=groups,
+        seed=seed,
+        known=known,
+    )
+
+
+def _strata(asked: Asked, answers: Answers, codes: Indices | None) -> Indices:
+    """Return the part of each row that it is re-paired in: queries and others, further parts, classes."""
+    strata = np.isin(np.arange(asked.n), asked.queries).astype(np.intp)
+    for further in (answers.strata, codes):
+        if further is not None:
+            strata = (int(further.max()) + 1) * strata + further
+    return strata
 
 
 def _most(metric: Metric, n_permutations: int | None) -> int:
@@ -138,24 +190,12 @@ def _null(
     )
 
 
-def _drawn(
-    metric: Metric,
-    of_x: Lists,
-    of_y: Lists,
-    queries: Indices,
-    strata: Indices,
-    number: int,
-    rng: np.random.Generator,
-) -> Vector:
+def _drawn(answers: Answers, strata: Indices, number: int, rng: np.random.Generator) -> Vector:
     """Return the scores of so many permutations within the strata."""
-    assert metric.queried is not None
-    place = np.full(len(strata), -1)
-    place[queries] = np.arange(len(queries))
     members = np.split(np.argsort(strata, kind="stable"), np.cumsum(np.bincount(strata))[:-1])
-    partner, names, scores = np.empty_like(place), np.empty_like(place), np.empty(number)
+    partner, scores = np.empty_like(strata), np.empty(number)
     for draw in range(number):
         for rows in members:
             partner[rows] = rng.permutation(rows)
-        names[partner] = np.arange(len(partner))
-        scores[draw] = metric.queried(of_x, of_y.repaired(place[partner[queries]], names)).mean()
+        scores[draw] = answers.score(answers.terms(partner))
     return scores

@@ -10,7 +10,7 @@ from alignbench.types import jsonable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from alignbench.types import Run, Score
+    from alignbench.types import Score
 
 RANKED_BY = ("calibrated_cka", "debiased_cka", "eas_adjusted", "ncoral", "mrr", "elas", "image_gain")
 PAIRING_BLIND = frozenset({"ncoral"})
@@ -22,10 +22,9 @@ def is_cross_modal(score: Score) -> bool:
     return score.encoder is not None and score.llm is not None
 
 
-def losses_of(run: Run | Mapping[str, Any]) -> tuple[str, ...]:
+def losses_of(run: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the losses that a run trained with, in its order; empty if they are unknown."""
-    options = run.get("options") if not hasattr(run, "options") else run.options
-    return tuple(map(str, (options or {}).get("losses") or ()))
+    return tuple(map(str, (run.get("options") or {}).get("losses") or ()))
 
 
 def variant_of(scores: Iterable[Score], metric: str | None, losses: Sequence[str] = ()) -> str:

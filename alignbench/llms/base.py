@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from alignbench.llms.decoder import Decoder
     from alignbench.llms.networks import CausalNetwork
     from alignbench.weights.protocols import HasModule
+    from alignbench.weights.request import LoadRequest
     from alignbench.weights.source import Location
 
 _TOKENS = "its tokenizer fails on these texts"
@@ -79,13 +81,8 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
         super()._check_files(located)
         check_padding(self.source.config() or {}, located.source)
 
-    def _read(
-        self, located: Location, device: str, precision: Precision, *, spread: bool, head: bool = False
-    ) -> Decoder:
-        load = self.known_family().loader()
-        decoder: Decoder = load(
-            located, self.source.config() or {}, self.options, device, precision, spread=spread, head=head
-        )
+    def _read(self, request: LoadRequest[LLMOptions]) -> Decoder:
+        decoder: Decoder = self.known_family().load(request)
         return decoder
 
     @property
@@ -105,8 +102,8 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
                 "last layer, without the layers, prompts and norms that sentence-transformers adds"
             )
 
-    def _rehearse(self, located: Location, precision: Precision) -> None:
-        self._read(located, "meta", precision, spread=False).check_layer(self.options.layer)
+    def _rehearse(self, request: LoadRequest[LLMOptions]) -> None:
+        self._read(request).check_layer(self.options.layer)
 
 
 class LLM(TextHandle["Decoder"]):
@@ -202,16 +199,16 @@ class LLM(TextHandle["Decoder"]):
             return None
         longest = self.options.max_length
         with rehearsal(), guarded(self.name, _TOKENS):
-            decoder = self._read(located, "meta", Precision("float32"), spread=False)
+            decoder = self._read(self._request(located, "meta", Precision("float32")))
             return sum(len(ids) > longest for ids in decoder.tokenize(texts, longest + 1))
 
-    def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> Decoder:
-        decoder = self._read(located, device, precision, spread=spread)
+    def _load(self, request: LoadRequest[LLMOptions]) -> Decoder:
+        decoder = self._read(request)
         # transformers may read in both directions only what is not padded.
         if self.untested or self.reads_both_ways:
             from alignbench.llms.probe import check_batches
 
-            check_batches(decoder, self.options.layer, precision, self.name)
+            check_batches(decoder, self.options.layer, request.precision, self.name)
         return decoder
 
 
@@ -248,11 +245,11 @@ class CausalLM(TextHandle["CausalDecoder"]):
         """
         return self.running().model
 
-    def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> CausalDecoder:
+    def _load(self, request: LoadRequest[LLMOptions]) -> CausalDecoder:
         from alignbench.llms.causal import CausalDecoder
 
-        decoder = self._read(located, device, precision, spread=spread, head=True)
+        decoder = self._read(replace(request, head=True))
         network = cast("CausalNetwork", decoder.model)
-        causal = CausalDecoder(network, decoder.tokenizer, precision, self.name)
+        causal = CausalDecoder(network, decoder.tokenizer, request.precision, self.name)
         causal.check_vectors()
         return causal

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from alignbench.errors import ModelError
 from alignbench.weights.guard import guards
@@ -128,8 +130,7 @@ class CausalDecoder:
         return self._embedded(torch.tensor(list(ids), dtype=torch.long))
 
     def _embedded(self, ids: Tensor) -> Tensor:
-        # Detached: with recomputation, transformers requests gradients of these, which nobody needs.
-        found: Tensor = self.model.get_input_embeddings()(ids.to(self.device)).detach()
+        found: Tensor = self.model.get_input_embeddings()(ids.to(self.device))
         return found
 
     @contextlib.contextmanager
@@ -142,22 +143,16 @@ class CausalDecoder:
     @contextlib.contextmanager
     def sparing_memory(self) -> Iterator[None]:
         """Recompute activations in the backward pass instead of storing them, for large models on a GPU."""
-        # transformers renamed it; the older name warns, and will be removed in version 6.
-        kind = "activation" if hasattr(self.model, "activation_checkpointing_enable") else "gradient"
-        settings = {f"{kind}_checkpointing_kwargs": {"use_reentrant": False}}
-        getattr(self.model, f"{kind}_checkpointing_enable")(**settings)
-        # transformers does this only in training mode; the other effects of that mode are switched off.
-        self.model.train()
-        for module in self.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.eval()
-            if hasattr(module, "attention_dropout"):
-                module.attention_dropout = 0.0
+        # transformers would do the same, but only in training mode, in which layers drop out at random.
+        layers = [part for part in self.model.modules() if isinstance(part, GradientCheckpointingLayer)]
+        forwards = [layer.forward for layer in layers]
+        for layer in layers:
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
         try:
             yield
         finally:
-            getattr(self.model, f"{kind}_checkpointing_disable")()
-            self.model.eval()
+            for layer, forward in zip(layers, forwards, strict=True):
+                layer.forward = forward
 
     @guards("its forward pass fails")
     def losses(self, prefix: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:

@@ -20,7 +20,7 @@ from alignbench.weights.loading import (
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from alignbench.llms.options import LLMOptions
     from alignbench.weights.precision import Precision
     from alignbench.weights.processors import Tokenizer
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 
 class Decoder:
@@ -170,28 +170,19 @@ def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
     return kept.sum(dim=1) / weights.sum(dim=1)
 
 
-def load_decoder(
-    cls: Any,
-    located: Location,
-    config: Any,
-    options: LLMOptions,
-    device: str,
-    precision: Precision,
-    *,
-    spread: bool,
-    **arguments: Any,
-) -> Any:
+def load_decoder(request: LoadRequest[LLMOptions], cls: Any, config: Any, **arguments: Any) -> Any:
     """Return a decoder model on its device, or distributed over all GPUs, or quantized.
 
     Raises:
         ModelError: weights are missing, or quantization is not available here.
     """
-    quantization = None if rehearsing() else options.quantization
+    located, device = request.located, request.device
+    quantization = None if rehearsing() else request.options.quantization
     if quantization is not None:
         arguments["quantization_config"] = quantization_config(quantization, device, located.source)
-    if spread or quantization is not None:
-        arguments["device_map"] = "auto" if spread else {"": device}
-    model = load_model(cls, located, config=config, precision=precision, **arguments)
+    if request.spread or quantization is not None:
+        arguments["device_map"] = "auto" if request.spread else {"": device}
+    model = load_model(cls, located, config=config, precision=request.precision, **arguments)
     return model if "device_map" in arguments else place(model, device)
 
 
@@ -215,27 +206,8 @@ def quantization_config(quantization: str, device: str, where: str) -> Any:
     return make(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
 
 
-def load(
-    located: Location,
-    config: Mapping[str, Any],
-    options: LLMOptions,
-    device: str,
-    precision: Precision,
-    *,
-    spread: bool,
-    head: bool = False,
-) -> Decoder:
+def load(request: LoadRequest[LLMOptions]) -> Decoder:
     """Load a language model that transformers' auto classes know, with its head if requested."""
-    found = architecture(located, config.get("model_type"), head=head)
-    model = load_decoder(
-        found.cls,
-        located,
-        found.config,
-        options,
-        device,
-        precision,
-        spread=spread,
-        state=found.state,
-        **found.arguments,
-    )
-    return Decoder(model, load_tokenizer(located.path))
+    found = architecture(request.located, request.config.get("model_type"), head=request.head)
+    model = load_decoder(request, found.cls, found.config, state=found.state, **found.arguments)
+    return Decoder(model, load_tokenizer(request.located.path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.llms.architecture import check_continues
 from alignbench.llms.decoder import Decoder, load_decoder
@@ -10,11 +10,8 @@ from alignbench.weights.loading import auto_config, transformers_class
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from alignbench.llms.options import LLMOptions
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 # Without these, transformers assigns none of the keys to the decoder and fills it with random numbers.
 _KEYS = {r"^language_model\.model\.": "", r"^model\.language_model\.": ""}
@@ -25,29 +22,13 @@ _KEYS_WITH_HEAD = {
 }
 
 
-def load(
-    located: Location,
-    config: Mapping[str, Any],
-    options: LLMOptions,
-    device: str,
-    precision: Precision,
-    *,
-    spread: bool,
-    head: bool = False,
-) -> Decoder:
+def load(request: LoadRequest[LLMOptions]) -> Decoder:
     """Load the text decoder of a multimodal (either key layout) or text-only Gemma 3."""
+    folder, head = request.located.path, request.head
     keys = _KEYS_WITH_HEAD if head else _KEYS
-    text = auto_config(located.path).get_text_config()
+    text = auto_config(folder).get_text_config()
     if head:
-        check_continues(text, located.source)
-    model = load_decoder(
-        transformers_class("Gemma3ForCausalLM" if head else "Gemma3TextModel"),
-        located,
-        text,
-        options,
-        device,
-        precision,
-        spread=spread,
-        **({"key_mapping": keys} if config.get("model_type") == "gemma3" else {}),
-    )
-    return Decoder(model, load_tokenizer(located.path))
+        check_continues(text, request.located.source)
+    cls = transformers_class("Gemma3ForCausalLM" if head else "Gemma3TextModel")
+    renamed = {"key_mapping": keys} if request.config.get("model_type") == "gemma3" else {}
+    return Decoder(load_decoder(request, cls, text, **renamed), load_tokenizer(folder))

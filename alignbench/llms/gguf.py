@@ -17,12 +17,12 @@ from alignbench.weights.keys import check_names
 from alignbench.weights.source import Location, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from alignbench.llms.decoder import Decoder
     from alignbench.llms.options import LLMOptions
-    from alignbench.weights.precision import Precision
+    from alignbench.weights.request import LoadRequest
 
 _CONVERSION = 3  # increased whenever a file converts to something else, or more is checked
 
@@ -131,24 +131,13 @@ def convert(parts: tuple[Path, ...], folder: Path) -> None:
     joined.unlink()
 
 
-def load(
-    located: Location,
-    config: Mapping[str, Any],
-    options: LLMOptions,
-    device: str,
-    precision: Precision,
-    *,
-    spread: bool,
-    head: bool = False,
-) -> Decoder:
+def load(request: LoadRequest[LLMOptions]) -> Decoder:
     """Load a GGUF file, by way of its safetensors."""
     from alignbench.llms import decoder
 
-    folder = converted(located)
+    folder = converted(request.located)
     files = weight_files(
-        folder, wanted=None, prefer="model.safetensors", allow_pickle=False, where=located.source
+        folder, wanted=None, prefer="model.safetensors", allow_pickle=False, where=request.located.source
     )
-    there = replace(located, folder=folder, weights=files)
-    return decoder.load(
-        there, read_json(folder / "config.json"), options, device, precision, spread=spread, head=head
-    )
+    there = replace(request.located, folder=folder, weights=files)
+    return decoder.load(replace(request, located=there, config=read_json(folder / "config.json")))

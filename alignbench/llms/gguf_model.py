@@ -65,8 +65,7 @@ def save_plain(file: Path, named: Path, folder: Path) -> None:
         )
         _check_nothing_is_left(header, model, str(named))
         _follow_rope(file, header, model.config, str(named))
-        if hasattr(model.config, "quantization_config"):
-            del model.config.quantization_config
+        vars(model.config).pop("quantization_config", None)
         # A new model: the one that was read remembers that it was quantized, and would refuse to be saved.
         plain = type(model)(model.config)
         plain.load_state_dict(model.state_dict())

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alignbench.llms.options import LLMOptions
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 _RENAMED = {
     "tok_embeddings.": "embed_tokens.",
@@ -90,28 +89,13 @@ def llama_config(config: Mapping[str, Any]) -> Any:
     )
 
 
-def load(
-    located: Location,
-    config: Mapping[str, Any],
-    options: LLMOptions,
-    device: str,
-    precision: Precision,
-    *,
-    spread: bool,
-    head: bool = False,
-) -> Decoder:
+def load(request: LoadRequest[LLMOptions]) -> Decoder:
     """Load an InternLM2 or InternLM2.5."""
+    located, config, head = request.located, request.config, request.head
     wanted = ("model.", _HEAD[0]) if head else ("model.",)
-    model = load_decoder(
-        transformers_class("LlamaForCausalLM" if head else "LlamaModel"),
-        located,
-        llama_config(config),
-        options,
-        device,
-        precision,
-        spread=spread,
-        state=llama_keys(read_tensors(located.weights, wanted), config, head=head),
-    )
+    state = llama_keys(read_tensors(located.weights, wanted), config, head=head)
+    cls = transformers_class("LlamaForCausalLM" if head else "LlamaModel")
+    model = load_decoder(request, cls, llama_config(config), state=state)
     # AutoTokenizer silently drops the blank before the first word; the original is plain SentencePiece.
     if (located.path / "tokenizer.model").is_file():
         return Decoder(model, SentencePieceTokenizer(located.path / "tokenizer.model"))

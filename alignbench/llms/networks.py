@@ -43,9 +43,3 @@ class CausalNetwork(TextNetwork, Protocol):
 
     def requires_grad_(self, requires_grad: bool, /) -> CausalNetwork:
         """Set whether its weights are trained, and return it."""
-
-    def train(self) -> object:
-        """Switch to training mode."""
-
-    def eval(self) -> object:
-        """Switch back."""

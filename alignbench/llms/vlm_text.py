@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.errors import ModelError
 from alignbench.llms.decoder import Decoder, load_decoder
@@ -12,29 +12,18 @@ from alignbench.weights.parts import vlm_of
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from alignbench.llms.options import LLMOptions
-    from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Location
+    from alignbench.weights.request import LoadRequest
 
 
-def load(
-    located: Location,
-    config: Mapping[str, Any],
-    options: LLMOptions,
-    device: str,
-    precision: Precision,
-    *,
-    spread: bool,
-    head: bool = False,
-) -> Decoder:
+def load(request: LoadRequest[LLMOptions]) -> Decoder:
     """Load the LLM of a VLM, reading no other tensor.
 
     Raises:
         ModelError: see `load_decoder`; or transformers has no class of this LLM with a head.
     """
-    vlm = vlm_of(config, "text", located.source)
+    located, head = request.located, request.head
+    vlm = vlm_of(request.config, "text", located.source)
     whole = auto_config(located.path)
     own = whole.text_config
     # PaliGemma reads its prompts in both directions and its answers in one; texts are read as answers are.
@@ -53,7 +42,5 @@ def load(
         # Whether the head is the table of input vectors is the VLM's entry; the one of its LLM is not asked.
         own.tie_word_embeddings = own.tie_word_embeddings or (whole.tie_word_embeddings and not words)
         state = {f"model.{key}": value for key, value in state.items()} | words
-    model = load_decoder(
-        known[type(own)], located, own, options, device, precision, spread=spread, state=state
-    )
+    model = load_decoder(request, known[type(own)], own, state=state)
     return Decoder(model, load_tokenizer(located.path))

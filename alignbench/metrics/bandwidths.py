@@ -18,47 +18,75 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
+_AROUND = 0.03  # the part of all distances on each side of the median that is in order
 _TERMS = 4  # of the series in the change of the width
 _LARGEST = 0.02  # change of the squared width, as a share of it: an entry of a kernel is right to 4e-8
 
 
 @dataclass(frozen=True, slots=True)
-class SortedDistances:
-    """The distances above 0 of each two of n rows, in order.
+class CentralDistances:
+    """The distances above 0 of each two of n rows, of which those near the median are in order.
 
     Args:
-        values: the distances of i < j that are not 0 [m].
-        places: the place of each two rows' distance in `values`, −1 for a distance of 0 [n, n].
+        distances: the symmetric matrix [n, n].
+        count: the number of distances of i < j that are not 0.
+        below: how many of these come before `central`.
+        central: the distances near the median, in order [m].
     """
 
-    values: Matrix
-    places: NDArray[np.int32]
+    distances: Matrix
+    count: int
+    below: int
+    central: Matrix
 
     @classmethod
-    def of(cls, distances: Matrix) -> SortedDistances:
-        """Return the sorted distances of a symmetric matrix [n, n] with zero diagonal."""
-        rows, columns = np.nonzero(np.triu(distances, 1))
-        values = distances[rows, columns]
-        order = np.argsort(values, kind="stable")
-        places = np.full(distances.shape, -1, dtype=np.int32)
-        places[rows[order], columns[order]] = places[columns[order], rows[order]] = np.arange(len(order))
-        return cls(values[order], places)
+    def of(cls, distances: Matrix) -> CentralDistances:
+        """Return the distances of a symmetric matrix [n, n] with zero diagonal."""
+        values = _above_zero(distances)
+        count = len(values)
+        low, high = int(count * (0.5 - _AROUND)), min(count, int(count * (0.5 + _AROUND)) + 2)
+        if count:
+            values.partition((low, high - 1))
+        return cls(distances, count, low, np.sort(values[low:high]))
 
     def median(self, block: Indices | None = None) -> float:
         """Return the median of all distances without those of a block of rows; NaN if there are none."""
-        gone = np.empty(0, dtype=np.int32)
-        if block is not None:
-            places = self.places[block]
-            places[:, block] = np.where(np.tri(len(block), dtype=bool), -1, places[:, block])
-            gone = np.sort(places[places >= 0])
-        left = len(self.values) - len(gone)
-        if not left:
-            return float("nan")
-        # Of the places that are left, number k is behind as many gone ones as have fewer than k + 1 left
-        # ones before them.
-        before = gone - np.arange(len(gone))
-        middle = np.asarray([(left - 1) // 2, left // 2])
-        return float(self.values[middle + np.searchsorted(before, middle, side="right")].mean())
+        if block is None or not self.count:
+            return self._left(np.empty(0), self.below, self.count) if self.count else float("nan")
+        rows = self.distances[block]
+        rows[:, block] = np.tril(rows[:, block], -1)  # each two rows of the block once
+        gone = rows[rows > 0]
+        near = np.sort(gone[(gone >= self.central[0]) & (gone <= self.central[-1])])
+        below = self.below - int(np.count_nonzero(gone < self.central[0]))
+        middle = self._left(near, below, self.count - len(gone))
+        if np.isnan(middle):
+            values = _above_zero(np.delete(np.delete(self.distances, block, axis=0), block, axis=1))
+            return float(np.median(values)) if len(values) else float("nan")
+        return middle
+
+    def _left(self, gone: Matrix, below: int, count: int) -> float:
+        """Return the median of `count` distances; NaN if `central` does not have it.
+
+        Args:
+            gone: those of `central` that are left out, in order.
+            below: how many of the distances that are left come before `central`.
+            count: the number of distances that are left.
+        """
+        first = np.searchsorted(gone, gone)  # of equal ones
+        places = np.searchsorted(self.central, gone) + np.arange(len(gone)) - first
+        if (places >= np.searchsorted(self.central, gone, side="right")).any():
+            return float("nan")  # of equal ones at an edge, more are left out than there are inside it
+        left = np.delete(self.central, places)
+        middle = np.asarray([(count - 1) // 2, count // 2]) - below
+        return float(left[middle].mean()) if middle[0] >= 0 and middle[1] < len(left) else float("nan")
+
+
+def _above_zero(distances: Matrix) -> Matrix:
+    """Return the distances of i < j that are not 0."""
+    if len(distances) < 2:
+        return np.empty(0)
+    upper = np.concatenate([row[number:] for number, row in enumerate(distances, 1)])
+    return upper if upper.all() else upper[upper > 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +96,14 @@ class NearbyKernels:
     With z = d/2σ² and a squared width σ²/(1 + ε), $K_\varepsilon = \sum_p \varepsilon^p (-z)^p e^{-z} / p!$.
     """
 
-    distances: tuple[SortedDistances, SortedDistances]
+    distances: tuple[CentralDistances, CentralDistances]
     medians: tuple[float, float]
     sums: KernelSums
 
     @classmethod
     def of(cls, distances: Sequence[Matrix], fraction: float) -> NearbyKernels | None:
         """Return the kernels of both sides' squared distances; None if all of a side's distances are 0."""
-        ordered = [SortedDistances.of(side) for side in distances]
+        ordered = [CentralDistances.of(side) for side in distances]
         medians = [side.median() for side in ordered]
         if not all(median > 0 for median in medians):
             return None

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from alignbench.metrics.lists import Lists
     from alignbench.metrics.permuted import ProductMoments
+    from alignbench.metrics.queries import Queried
 
     Matrix = NDArray[np.float64]
     Settings = Mapping[str, Any]
@@ -126,9 +126,8 @@ class Metric:
             or "sample" (O(n²) memory, so that many rows are sampled); by default by `squares`.
         streamed: (a sample's moments, `cells.Sample`, **settings) -> the value, for many rows; None if it
             needs the rows.
-        queried: (the lists of x, those of y, see `lists.Lists`) -> the value of each row that has a list, of
-            all rows of which the score is the mean; for many rows, some of them are asked. Its `settings`
-            have the number of neighbours, k.
+        queried: how it comes from some of very many rows whose neighbours are searched among all; None if it
+            needs all rows.
         default: whether the experiment of its kind computes it unasked; others are scored by the experiment
             `predictors`, and wherever they are named.
     """
@@ -159,7 +158,7 @@ class Metric:
     squares: float = 0
     grows: Growth | None = None
     streamed: Callable[..., float] | None = None
-    queried: Callable[[Lists, Lists], NDArray[np.float64]] | None = None
+    queried: Queried | None = None
     default: bool = True
 
     @property

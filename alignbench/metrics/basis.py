@@ -183,6 +183,31 @@ def to_shared_basis(
     return based[0].copy(), based[1].copy()  # which anybody may change
 
 
+def bases_without(
+    x: Matrix,
+    y: Matrix,
+    blocks: Sequence[NDArray[np.intp]],
+    *,
+    align: str,
+    k: int | None,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+) -> Iterator[tuple[NDArray[np.intp], tuple[Matrix, Matrix]]]:
+    """Yield the rows that stay without each block, and both sides of them in a basis of their own.
+
+    The next metric gets the same bases.
+    """
+    names, rows = check_groups(groups, len(x)), np.arange(len(x))
+    for block in blocks:
+        stay = np.delete(rows, block)
+
+        def compute(stay: NDArray[np.intp] = stay) -> tuple[Matrix, Matrix]:
+            return to_shared_basis(x[stay], y[stay], align=align, k=k, groups=names[stay], seed=seed)
+
+        what = "basis without", block.tobytes(), align, k, names.tobytes(), seed
+        yield stay, derived(what, (x, y), compute)
+
+
 def _check_train(groups: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
     from alignbench.stats.splits import train_half
 

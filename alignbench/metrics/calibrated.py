@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from alignbench.metrics.permuted import ProductMoments
+    from alignbench.metrics.queries import Answers, Asked, Queried
 
     Matrix = NDArray[np.float64]
     Vector = NDArray[np.float64]
@@ -160,9 +161,23 @@ def calibrated(
         deletions=None,
         interval="blocks" if base.interval else None,
         streamed=None,
+        queried=_asked(base, best),
         grows="sample" if base.streamed else base.grows,
         default=False,
     )
+
+
+def _asked(base: Metric, best: float) -> Queried | None:
+    """Return how it comes from some of very many rows; None if its mean over re-pairings takes all."""
+    queried, chance = base.queried, base.chance
+    if queried is None or chance is None:
+        return None
+
+    def ask(asked: Asked) -> Answers:
+        answers, mean = queried.ask(asked), chance(asked.n, None, asked.settings)
+        return replace(answers, score=lambda terms: (answers.score(terms) - mean) / (best - mean))
+
+    return replace(queried, ask=ask)
 
 
 def _exact_mean(base: Metric) -> Callable[..., float] | None:

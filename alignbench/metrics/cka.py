@@ -9,9 +9,9 @@ import numpy as np
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import pair_to_center
-from alignbench.metrics.deletions import deletion_sums
+from alignbench.metrics.deletions import KERNELS_UP_TO, deletion_sums
 from alignbench.metrics.derived import derived, digest
-from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_gram, centered_sides, linear_sums
+from alignbench.metrics.kernels import INVARIANCES, centered_gram, centered_sides, linear_sums
 from alignbench.metrics.nulls import matched_norms, matched_products
 from alignbench.metrics.permuted import ProductMoments, kernel_product
 from alignbench.metrics.sums import gram, inner
@@ -79,7 +79,7 @@ def linear_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDA
 
 def _drawn(a: Matrix, b: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
     scale = float(np.sqrt(inner(a, a) * inner(b, b)))
-    if len(a) <= GRAM_LIMIT:
+    if len(a) <= KERNELS_UP_TO:
         products = matched_products(gram(a), gram(b), permutations)
     else:
         products = matched_norms(a, b, permutations)

@@ -14,7 +14,7 @@ from alignbench.metrics.deletions import deletion_sums
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_gram, centered_sides, linear_sums
 from alignbench.metrics.nulls import matched_norms, matched_products, within_class_mean
-from alignbench.metrics.permuted import ProductMoments, kernel_product
+from alignbench.metrics.permuted import ProductMoments, permuted_side, product_moments
 from alignbench.metrics.sums import LinearSums, lengths
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from alignbench.metrics.cells import Sample
+    from alignbench.metrics.permuted_side import PermutedSide
 
     Matrix = NDArray[np.float64]
 
@@ -121,8 +122,12 @@ def _debiased_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDAr
 
 
 def _debiased_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
+    def permuted(side: Matrix, name: str) -> PermutedSide:
+        # The kernel of linear CKA differs in a factor and in effects of rows and columns alone.
+        return permuted_side(_kept_kernel(side, name), codes, permuted_side(centered_gram(side, name), codes))
+
     a, b = pair_to_center(x, y, 4)
-    return kernel_product((_kept_kernel(side, name) for side, name in ((a, "x"), (b, "y"))), codes, scale=1.0)
+    return product_moments(permuted(a, "x"), permuted(b, "y"))
 
 
 def _debiased_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matrix:

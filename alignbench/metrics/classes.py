@@ -18,12 +18,16 @@ from alignbench.metrics.checks import (
     check_min_n,
     standardized,
 )
+from alignbench.metrics.lists import MOST_QUERIES, Directions, lists_from_outside
 from alignbench.metrics.nearest import angular_distances, directions, nearest_weights
+from alignbench.metrics.queries import Answers, Queried
 from alignbench.metrics.sums import lengths
 from alignbench.rows import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from alignbench.metrics.queries import Asked
 
     Matrix = NDArray[np.float64]
 
@@ -192,6 +196,32 @@ def _check_voters(k: int | None, train_rows: int) -> None:
         raise InputError(f"k: expected 1 <= k <= {train_rows}, the train rows, got {k}")
 
 
+def _votes_of(asked: Asked) -> Answers:
+    """Return the expected accuracy of the vote on each query, with its neighbours among all train rows.
+
+    Raises:
+        DegenerateError: see `knn_accuracy`; or all train rows of a fold are equal.
+    """
+    from alignbench.stats.splits import assign
+
+    codes = check_classes(asked.labels, asked.n)
+    fold = assign(asked.groups, FOLDS, asked.seed, "fold")
+    correct = np.empty((len(asked.queries), 1))
+    for number in range(FOLDS):
+        mine = np.flatnonzero(fold[asked.queries] == number)
+        train = np.flatnonzero(fold != number)
+        among = Directions.of(asked.x, asked.rows[train])
+        for start in range(0, len(mine), MOST_QUERIES):
+            some = mine[start : start + MOST_QUERIES]
+            test = asked.queries[some]
+            columns, weights, *_ = lists_from_outside(among, asked.rows[test], VOTERS)
+            votes = np.zeros((len(some), int(codes.max()) + 1))
+            np.add.at(votes, (np.arange(len(some))[:, None], codes[train][columns]), weights)
+            winners = votes >= votes.max(axis=1, keepdims=True) - SAME_VOTES
+            correct[some, 0] = winners[np.arange(len(some)), codes[test]] / winners.sum(axis=1)
+    return Answers(lambda partner: correct)
+
+
 def _majority(n: int, codes: NDArray[np.intp] | None, settings: Any) -> float:
     return 0.0 if codes is None else float(np.bincount(codes).max() / len(codes))
 
@@ -206,6 +236,7 @@ def _majority(n: int, codes: NDArray[np.intp] | None, settings: Any) -> float:
     needs=("groups", "seed"),
     chance=_majority,
     squares=1,
+    queried=Queried(_votes_of),
 )
 def knn_accuracy(
     x: ArrayLike, labels: ArrayLike, *, k: int | None = None, groups: ArrayLike | None = None, seed: int = 42

@@ -9,6 +9,7 @@ import numpy as np
 from alignbench.columns import names_of
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.basis import (
+    bases_without,
     basis_settings,
     halves,
     shuffled_bases,
@@ -29,7 +30,7 @@ from alignbench.metrics.coral import (
 from alignbench.metrics.derived import derived, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -60,6 +61,12 @@ def eas_parts(
     Without labels, `spread`, at most 1, replaces the last part.
     """
     based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
+    return _eas_parts(x, y, based, labels=labels)
+
+
+def _eas_parts(
+    x: ArrayLike, y: ArrayLike, based: tuple[Matrix, Matrix], *, labels: ArrayLike | None, **_: Any
+) -> dict[str, float]:
     alone = {"spread": min(1.0, spread(x))}
     if labels is not None:
         alone = {"discriminability_raw": discriminability_raw(x, labels)}
@@ -78,6 +85,18 @@ def eas_adjusted_parts(
 ) -> dict[str, float]:
     """Return the parts of `eas_adjusted`: `calibrated_cka` (at least 0), `1 - ncoral`, `knn above chance`."""
     based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
+    return _adjusted_parts(x, y, based, labels=labels, groups=groups, seed=seed)
+
+
+def _adjusted_parts(
+    x: ArrayLike,
+    y: ArrayLike,
+    based: tuple[Matrix, Matrix],
+    *,
+    labels: ArrayLike,
+    groups: ArrayLike | None,
+    seed: int,
+) -> dict[str, float]:
     return {
         "calibrated_cka": max(0.0, calibrated_cka(x, y)),
         "1 - ncoral": 1 - ncoral(*based),
@@ -87,6 +106,32 @@ def eas_adjusted_parts(
 
 def _weighted(parts: Mapping[str, float]) -> float:
     return sum(weight * part for weight, part in zip(WEIGHTS, parts.values(), strict=True))
+
+
+def _deletions(parts: Callable[..., Mapping[str, float]], name: str) -> Callable[..., Matrix | None]:
+    """Return what computes a composite without each block from bases that all composites share."""
+
+    def deletions(
+        x: Matrix,
+        y: Matrix,
+        blocks: Sequence[NDArray[np.intp]],
+        *,
+        labels: NDArray[np.str_] | None = None,
+        groups: NDArray[np.str_],
+        seed: int,
+        align: str,
+        k: int | None,
+    ) -> Matrix | None:
+        if len(x) <= FEW or align != "procrustes":
+            return None
+        scores = []
+        for stay, based in bases_without(x, y, blocks, align=align, k=k, groups=groups, seed=seed):
+            classes = None if labels is None else labels[stay]
+            of = parts(x[stay], y[stay], based, labels=classes, groups=groups[stay], seed=seed)
+            scores.append(bounded(_weighted(of), (0, 1), name))
+        return np.asarray(scores)
+
+    return deletions
 
 
 def _both_in_basis(x: Matrix, y: Matrix, permutations: NDArray[np.intp], **how: Any) -> Matrix:
@@ -164,6 +209,7 @@ def _flags(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
     optional=("labels",),
     settings=basis_settings,
     null=_null(linear_cka_draw, 0, eas_parts),
+    deletions=_deletions(_eas_parts, "eas"),
     parts=eas_parts,
     flags=_flags,
     squares=4,
@@ -218,6 +264,7 @@ def eas(
     needs=("labels", *NEEDS),
     settings=basis_settings,
     null=_null(calibrated_cka_draw, 1, eas_adjusted_parts),
+    deletions=_deletions(_adjusted_parts, "eas_adjusted"),
     parts=eas_adjusted_parts,
     squares=4,
 )

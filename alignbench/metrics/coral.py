@@ -8,7 +8,8 @@ import numpy as np
 
 from alignbench.errors import InputError
 from alignbench.metrics.base import METRICS, Function, Metric, NullModel
-from alignbench.metrics.basis import basis_settings, shared_bases, to_shared_basis
+from alignbench.metrics.basis import bases_without, basis_settings, shared_bases, to_shared_basis
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import (
     bounded,
     centered,
@@ -20,7 +21,7 @@ from alignbench.metrics.checks import (
 from alignbench.metrics.small_means import SmallMean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -50,6 +51,22 @@ def shuffled_null(fn: Callable[[Matrix, Matrix], float]) -> NullModel:
     )
 
 
+def _deletions_of(
+    fn: Callable[[Matrix, Matrix], float], bounds: tuple[float, float], name: str
+) -> Callable[..., Matrix | None]:
+    """Return what computes the scores without each block from bases that the family shares."""
+
+    def deletions(
+        x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]], *, align: str, **settings: Any
+    ) -> Matrix | None:
+        if len(x) <= FEW or align != "procrustes":
+            return None
+        bases = bases_without(x, y, blocks, align=align, **settings)
+        return np.asarray([bounded(fn(*based), bounds, name) for _, based in bases])
+
+    return deletions
+
+
 def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
     """Register a function of two sides in a shared basis, with the steps that map them there."""
 
@@ -64,6 +81,7 @@ def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
                 settings=basis_settings,
                 prepare=to_shared_basis,
                 null=shuffled_null(fn),
+                deletions=_deletions_of(fn, declared["bounds"], name),
                 **declaration,
             )
         )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, pair_to_center
+from alignbench.metrics.lists import Directions
 from alignbench.metrics.nearest import MANY, check_k, cosine_neighbors
+from alignbench.metrics.queries import Answers, Queried
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from alignbench.metrics.nearest import Neighbors
+    from alignbench.metrics.queries import Asked
 
     Matrix = NDArray[np.float64]
     Vector = NDArray[np.float64]
@@ -147,6 +150,33 @@ def _null_reverse(x: ArrayLike, y: ArrayLike, k: int | None = None) -> tuple[flo
     return _null(y, x, k)
 
 
+def _asked(asked: Asked, first: Literal["x", "y"], then: Literal["x", "y"]) -> Answers:
+    """Return the probability that each query comes back, from its neighbours in `first` by way of `then`.
+
+    Rows whose neighbours in `then` are known, and others, are re-paired among themselves.
+    """
+    there = asked.known(first, Directions, asked.settings["k"]).of(asked.queries)
+    middle = there.neighbours
+    back = asked.known(then, Directions, asked.settings["k"]).of(middle)
+    weights = back.entries(asked.n, back.weights)
+
+    def terms(partner: Indices) -> Matrix:
+        if first == "x":  # then the middle rows of y take the places of others
+            partner = np.argsort(partner)
+        lists = there.repaired(partner)
+        misses = 1.0 - weights.at(lists.columns, lists.of[:, None])
+        sure, tied = lists.weights == 1.0, (lists.weights > 0.0) & (lists.weights < 1.0)
+        missed: Matrix = np.where(sure, misses, 1.0).prod(axis=1, keepdims=True)
+        if tied.any():
+            places, count = lists.k - sure.sum(axis=1, dtype=np.float64), tied.sum(axis=1)
+            first_tied = np.argsort(~tied, axis=1, kind="stable")[:, : int(count.max())]
+            factors = np.take_along_axis(np.where(tied, misses, 1.0), first_tied, axis=1)
+            missed[:, 0] *= avoided(factors, places, count.astype(np.float64))
+        return 1.0 - missed
+
+    return Answers(terms, strata=np.isin(np.arange(asked.n), middle).astype(np.intp))
+
+
 def _settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
     """Return the number of neighbours, fixed at its value for the full n."""
     return {"k": check_k(k, n)}
@@ -167,6 +197,7 @@ _SHARED: dict[str, Any] = {
 @METRICS.register(
     "cycle_knn",
     null=NullModel(draw=_draw, exact=_null),
+    queried=Queried(lambda asked: _asked(asked, "y", "x"), further=True),
     **_SHARED,
 )
 def cycle_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
@@ -201,6 +232,7 @@ def cycle_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
 @METRICS.register(
     "cycle_knn_reverse",
     null=NullModel(draw=_draw_reverse, exact=_null_reverse),
+    queried=Queried(lambda asked: _asked(asked, "x", "y"), further=True),
     **_SHARED,
 )
 def cycle_knn_reverse(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:

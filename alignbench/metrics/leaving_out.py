@@ -1,7 +1,8 @@
-"""Ridge predictions without each block of the train rows, from one fit of all of them."""
+"""A ridge regression with one penalty, and its predictions without each block of the train rows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,63 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
 
 
+@dataclass(frozen=True, slots=True)
+class RidgeFit:
+    r"""The fit of one penalty λ of $\|Y - XW\|^2 + \lambda\|W\|^2$; the intercept is not penalised.
+
+    With no more rows than columns, it is of the n x n form, $M = XX^\top + 11^\top + \lambda I$. The matrix
+    of ones moves the constant direction, which a centred kernel lacks, away from λ alone. Else it is of the
+    p x p form, $M = X^\top X + \lambda I$.
+
+    Args:
+        penalty: λ.
+        factor: the upper Cholesky factor of M.
+        mapped: $M^{-1}XT^\top$ for test rows T [n, n_test], or $M^{-1}T^\top$ [p, n_test].
+        predicted: the predictions for the test rows, minus the means of the train targets [n_test, q].
+    """
+
+    penalty: float
+    factor: Matrix
+    mapped: Matrix
+    predicted: Matrix
+
+    @classmethod
+    def of(cls, train: Matrix, targets: Matrix, test: Matrix, penalty: float) -> RidgeFit:
+        """Return the fit.
+
+        Args:
+            train: predictors [n, p], whose column means are 0.
+            targets: [n, q], whose column means are 0.
+            test: predictors of further rows [n_test, p], minus the means of the train rows.
+            penalty: λ, above 0.
+        """
+        from scipy.linalg import cho_factor, cho_solve
+
+        wide = len(train) <= train.shape[1]
+        matrix = train @ train.T + 1.0 if wide else train.T @ train
+        matrix[np.diag_indices(len(matrix))] += penalty
+        factor = cho_factor(matrix.T, overwrite_a=True, check_finite=False)
+        mapped = cho_solve(factor, train @ test.T if wide else test.T, check_finite=False)
+        if wide:
+            predicted = mapped.T @ targets
+        elif len(test) < targets.shape[1]:
+            predicted = (mapped.T @ train.T) @ targets
+        else:
+            predicted = mapped.T @ (train.T @ targets)
+        return cls(penalty, factor[0], mapped, predicted)
+
+    def inverse(self) -> Matrix:
+        """Return the inverse of M."""
+        from scipy.linalg import get_lapack_funcs
+
+        (potri,) = get_lapack_funcs(("potri",), (self.factor,))
+        half = np.triu(potri(self.factor)[0])
+        result: Matrix = half + np.triu(half, 1).T
+        return result
+
+
 def predictions_without(
-    train: Matrix, targets: Matrix, test: Matrix, penalty: float, blocks: Iterable[Indices]
+    fit: RidgeFit, train: Matrix, targets: Matrix, test: Matrix, blocks: Iterable[Indices]
 ) -> Iterator[Matrix]:
     r"""Yield for each block the predictions [n_test, q] of the ridge regression of the other train rows.
 
@@ -25,75 +81,61 @@ def predictions_without(
     there are columns is subtracted from XᵀX and XᵀY instead.
 
     Args:
-        train: predictors [n, p], whose column means are 0.
-        targets: [n, q].
-        test: predictors of further rows [n_test, p], minus the means of the train rows.
-        penalty: λ of $\|Y - XW\|^2 + \lambda\|W\|^2$, above 0; the intercept is not penalised.
+        fit: the fit of all train rows.
+        train: the predictors that it was fitted to.
+        targets: the targets that it was fitted to.
+        test: the test rows that it predicts.
         blocks: rows of `train` to leave out.
 
     Source:
         Cook and Weisberg (1982), Residuals and Influence in Regression, 3.6, for least squares; the penalty
         is p further rows that no block contains.
     """
-    mean = targets.mean(axis=0)
-    fit = (_Narrow if len(train) > train.shape[1] else _Wide)(train, targets - mean, test, penalty)
+    rest = (_Narrow if len(train) > train.shape[1] else _Wide)(fit, train, targets, test)
     for block in blocks:
-        yield mean + fit.without(block)
+        yield rest.without(block)
 
 
 class _Wide:
-    """A fit of no more rows than columns, by the n x n form."""
+    """A fit of no more rows than columns."""
 
-    def __init__(self, train: Matrix, centered: Matrix, test: Matrix, penalty: float) -> None:
-        from scipy.linalg import cho_factor, cho_solve
-
-        n = len(train)
-        # The matrix of ones moves the constant direction, which a centred kernel lacks, away from λ alone.
-        kernel = train @ train.T + 1.0
-        kernel[np.diag_indices(n)] += penalty
-        inverse = cho_solve(cho_factor(kernel, overwrite_a=True), np.eye(n), overwrite_b=True)
-        self._left = penalty * inverse - penalty / (penalty + n) / n  # I − H
-        self._residuals = self._left @ centered
-        self._smoother = test @ train.T @ inverse + 1 / n
-        self._predicted = self._smoother @ centered
+    def __init__(self, fit: RidgeFit, train: Matrix, targets: Matrix, test: Matrix) -> None:
+        n, penalty = len(train), fit.penalty
+        self._left = penalty * fit.inverse() - penalty / (penalty + n) / n  # I − H
+        self._residuals, self._fit = self._left @ targets, fit
 
     def without(self, block: Indices) -> Matrix:
         return _corrected(
-            self._predicted,
-            self._smoother[:, block],
+            self._fit.predicted,
+            self._fit.mapped[block].T + 1 / len(self._left),
             self._left[np.ix_(block, block)],
             self._residuals[block],
         )
 
 
 class _Narrow:
-    """A fit of more rows than columns, by the p x p form."""
+    """A fit of more rows than columns."""
 
-    def __init__(self, train: Matrix, centered: Matrix, test: Matrix, penalty: float) -> None:
-        from scipy.linalg import cho_factor, cho_solve
-
-        self._train, self._centered, self._test = train, centered, test
-        self._penalty = penalty * np.eye(train.shape[1])
-        self._gram, self._cross = train.T @ train, train.T @ centered
-        factor = cho_factor(self._gram + self._penalty, overwrite_a=True)
-        self._inverse = cho_solve(factor, np.eye(train.shape[1]), overwrite_b=True)
-        weights = cho_solve(factor, self._cross)
-        self._residuals, self._predicted = centered - train @ weights, test @ weights
-        self._mapped = test @ self._inverse
+    def __init__(self, fit: RidgeFit, train: Matrix, targets: Matrix, test: Matrix) -> None:
+        self._fit, self._train, self._targets, self._test = fit, train, targets, test
+        self._inverse, self._cross = fit.inverse(), train.T @ targets
+        self._residuals = targets - train @ (self._inverse @ self._cross)
 
     def without(self, block: Indices) -> Matrix:
         rows, n = self._train[block], len(self._train)
         if len(block) > rows.shape[1]:
-            return self._refitted(rows, self._centered[block])
+            return self._refitted(rows, self._targets[block])
         left = np.eye(len(block)) - 1 / n - rows @ self._inverse @ rows.T
-        return _corrected(self._predicted, self._mapped @ rows.T + 1 / n, left, self._residuals[block])
+        smoother = (rows @ self._fit.mapped).T + 1 / n
+        return _corrected(self._fit.predicted, smoother, left, self._residuals[block])
 
     def _refitted(self, rows: Matrix, targets: Matrix) -> Matrix:
         from scipy.linalg import solve
 
         count = len(self._train) - len(rows)
         middle, mean = -rows.sum(axis=0) / count, -targets.sum(axis=0) / count
-        gram = self._gram - rows.T @ rows - count * np.outer(middle, middle) + self._penalty
+        gram = self._train.T @ self._train - rows.T @ rows - count * np.outer(middle, middle)
+        gram[np.diag_indices(len(gram))] += self._fit.penalty
         cross = self._cross - rows.T @ targets - count * np.outer(middle, mean)
         result: Matrix = (self._test - middle) @ solve(gram, cross, assume_a="pos", overwrite_a=True) + mean
         return result

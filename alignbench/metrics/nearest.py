@@ -23,7 +23,7 @@ from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -187,27 +187,24 @@ def _nearest(distances: Matrix, errors: Matrix, k: int) -> Matrix:
 
 
 def nearest_by_products(
-    x: Matrix,
+    products_of: Iterable[tuple[slice, Matrix]],
     reach: Matrix,
     exact: Callable[[Matrix, NDArray[np.intp]], tuple[Matrix, Matrix]],
     k: int,
-    adjust: Callable[[Matrix, slice], None] = lambda products, rows: None,
 ) -> Neighbors:
-    """Return the k rows of x [n, d] with the largest products with each row, itself excluded.
+    """Return the k of n rows with the largest products with each row, itself excluded.
 
     Only rows that have further candidates within `reach` of the k-th product are looked at closely.
 
     Args:
-        x: [n, d].
+        products_of: some rows, and their products with all rows, which are overwritten [rows, n].
         reach: what two products of a row may differ by, and yet be tied or in the wrong order [n].
         exact: (the products of some rows, their numbers) -> distances and their rounding errors [rows, n].
         k: the number of neighbours.
-        adjust: (the products of some rows, these rows) changes them in place to what is compared.
     """
-    n = len(x)
+    n = len(reach)
     found: list[tuple[NDArray[np.intp], Matrix, Matrix]] = []
-    for rows, products in products_of_rows(x):
-        adjust(products, rows)
+    for rows, products in products_of:
         numbers = np.arange(rows.start, rows.stop)
         own = products[np.arange(len(products)), numbers]
         products[np.arange(len(products)), numbers] = -np.inf
@@ -231,12 +228,25 @@ def nearest_by_products(
 
 def product_neighbors(x: Matrix, k: int) -> Neighbors:
     """Return the k rows of x [n, d] with the largest products with each row, itself excluded, uncentred."""
-    size, rounding = np.sqrt(lengths(x)), unit_rounding(x.shape[1])
+    return neighbors_of_products(products_of_rows(x), np.sqrt(lengths(x)), unit_rounding(x.shape[1]), k)
+
+
+def neighbors_of_products(
+    products_of: Iterable[tuple[slice, Matrix]], size: Matrix, rounding: float, k: int
+) -> Neighbors:
+    """Return `product_neighbors`, given the products of all rows.
+
+    Args:
+        products_of: see `nearest_by_products`.
+        size: the length of each row [n].
+        rounding: the rounding error of a product, as a share of both lengths.
+        k: the number of neighbours.
+    """
 
     def exact(products: Matrix, numbers: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
         return -products, rounding * np.outer(size[numbers], size)
 
-    return nearest_by_products(x, 2 * rounding * size * size.max(), exact, k)
+    return nearest_by_products(products_of, 2 * rounding * size * size.max(), exact, k)
 
 
 def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
@@ -258,7 +268,9 @@ def _cosine_neighbors(x: Matrix, k: int, name: str) -> Neighbors:
     def exact(products: Matrix, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
         return _exact_angles(products, points, rows)
 
-    return nearest_by_products(points.centered, _reach(points.noise, x.shape[1]), exact, k)
+    return nearest_by_products(
+        products_of_rows(points.centered), reach_of(points.noise) + 8 * unit_rounding(x.shape[1]), exact, k
+    )
 
 
 def _centered_directions(x: Matrix, name: str) -> Points:
@@ -273,10 +285,10 @@ def _exact_angles(products: Matrix, points: Points, rows: NDArray[np.intp]) -> t
     return _angular(products, some, points)
 
 
-def _reach(noise: Matrix, width: int) -> Matrix:
-    """Return what the errors of two distances and of products amount to, for directions at most 2 apart."""
+def reach_of(noise: Matrix) -> Matrix:
+    """Return the most that the errors of two distances amount to, for directions at most 2 apart [n]."""
     moved = noise + noise.max()
-    reach: Matrix = 2 * moved * (4 + 2 * moved) + 8 * unit_rounding(width)
+    reach: Matrix = 2 * moved * (4 + 2 * moved)
     return reach
 
 
@@ -295,11 +307,13 @@ def _neighbors_without_centering(x: Matrix, k: int, name: str) -> Neighbors | No
     inverse = 1 / np.sqrt(squared)
     shift, along = mean.along - mean.square, mean.along[:, None]
 
-    def adjust(products: Matrix, rows: slice) -> None:
-        products -= shift
-        products -= along[rows]
-        products *= inverse
-        products *= inverse[rows, None]
+    def cosines() -> Iterator[tuple[slice, Matrix]]:
+        for rows, products in products_of_rows(x):
+            products -= shift
+            products -= along[rows]
+            products *= inverse
+            products *= inverse[rows, None]
+            yield rows, products
 
     @cache
     def points() -> Points:
@@ -311,7 +325,8 @@ def _neighbors_without_centering(x: Matrix, k: int, name: str) -> Neighbors | No
     size, rounding = np.sqrt(given), unit_rounding(x.shape[1])
     noise = rounding * (size + size.mean()) * inverse + rounding  # that of `directions`
     # Uncentred products are at most 1 / LEAST_LEFT as large as centred ones, and so is their rounding.
-    return nearest_by_products(x, _reach(noise, x.shape[1]) / LEAST_LEFT, exact, k, adjust)
+    reach = (reach_of(noise) + 8 * rounding) / LEAST_LEFT
+    return nearest_by_products(cosines(), reach, exact, k)
 
 
 def ordered_neighbors(x: Matrix, k: int, name: str = "x") -> NDArray[np.intp]:

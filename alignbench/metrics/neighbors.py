@@ -13,7 +13,6 @@ from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import as_matrix, bounded, check_varies, in_range, pair_to_center
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import unit_rounding
-from alignbench.metrics.lists import shared_neighbors
 from alignbench.metrics.nearest import (
     MANY,
     Neighbors,
@@ -22,13 +21,21 @@ from alignbench.metrics.nearest import (
     neighbor_weights,
     product_neighbors,
 )
+from alignbench.metrics.neighbors_asked import ask_cknna, ask_mutual
+from alignbench.metrics.neighbors_left import cosine_neighbors_left, product_neighbors_left
 from alignbench.metrics.nulls import matched_products, within_class_mean
-from alignbench.metrics.permuted import ProductMoments, kernel_product
+from alignbench.metrics.permuted import ProductMoments, product_moments
+from alignbench.metrics.permuted_sparse import sparse_side
+from alignbench.metrics.queries import Queried
 from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
+
+    from alignbench.metrics.permuted_side import PermutedSide
 
     Matrix = NDArray[np.float64]
     Vector = NDArray[np.float64]
@@ -72,10 +79,35 @@ def _mutual_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], k: 
 def _mutual_moments(
     x: ArrayLike, y: ArrayLike, codes: Indices | None, k: int | None = None
 ) -> ProductMoments:
-    a, b, chosen = _both(x, y, k)
-    moments = kernel_product((a, b), codes, scale=len(a) * chosen)
-    untied = all((np.count_nonzero(side, axis=1) == chosen).all() for side in (a, b))
+    a, b = pair_to_center(x, y, 4)
+    chosen = check_k(k, len(a))
+    both = [cosine_neighbors(side, chosen, name) for side, name in ((a, "x"), (b, "y"))]
+    moments = product_moments(*(_permuted(side, codes) for side in both)).scaled(1 / (len(a) * chosen))
+    untied = all(len(side.weights) == len(a) * chosen for side in both)
     return replace(moments, step=1 / (len(a) * chosen)) if untied else moments
+
+
+def _mutual_deletions(x: Matrix, y: Matrix, blocks: Sequence[Indices], k: int | None = None) -> Vector | None:
+    """Return the values without each block; None for FEW rows."""
+    if len(x) <= FEW:
+        return None
+    chosen = check_k(k, len(x))
+    both = zip(
+        cosine_neighbors_left(x, blocks, chosen, "x"),
+        cosine_neighbors_left(y, blocks, chosen, "y"),
+        strict=True,
+    )
+    values = [of_x.shared(of_y) / (of_x.n * chosen) for of_x, of_y in both]
+    return np.asarray([bounded(value, (0, 1), "mutual_knn") for value in values])
+
+
+def _permuted(found: Neighbors, codes: Indices | None) -> PermutedSide:
+    what = "permuted", None if codes is None else codes.tobytes()
+    return derived(
+        what,
+        found.weights,
+        lambda: sparse_side(found.rows, found.columns, found.weights, found.n, codes),
+    )
 
 
 @METRICS.register(
@@ -91,8 +123,9 @@ def _mutual_moments(
     null=NullModel(
         draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean, moments=_mutual_moments
     ),
+    deletions=_mutual_deletions,
     squares=3,
-    queried=shared_neighbors,
+    queried=Queried(ask_mutual),
 )
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return the mean share of nearest neighbours that both sides have in common.
@@ -143,9 +176,13 @@ class _Local:
     def _of(cls, x: Matrix, k: int, name: str) -> _Local:
         check_varies(x, name)
         rows = x if SmallMean.of(x) is not None else in_range(x)
-        size, rounding = np.sqrt(lengths(rows)), unit_rounding(x.shape[1])
-        found = product_neighbors(rows, k)
-        return cls(found, rounding * (size[found.rows] * size[found.columns]))
+        return cls.found(product_neighbors(rows, k), rows)
+
+    @classmethod
+    def found(cls, neighbors: Neighbors, x: Matrix) -> _Local:
+        """Return the side of these rows [n, d], whose neighbours were found."""
+        size, rounding = np.sqrt(lengths(x)), unit_rounding(x.shape[1])
+        return cls(neighbors, rounding * (size[neighbors.rows] * size[neighbors.columns]))
 
     def norm(self, name: str) -> float:
         r"""Return $\sqrt{\mathrm{HSIC}_1(M \circ K, M \circ K)}$ of this side alone, times √(n(n−3)).
@@ -257,6 +294,25 @@ def _cknnas(x: ArrayLike, y: ArrayLike, permutations: Indices | None, k: int | N
     return scores
 
 
+def _cknna_deletions(x: Matrix, y: Matrix, blocks: Sequence[Indices], k: int | None = None) -> Vector | None:
+    """Return the values without each block; None for FEW rows."""
+    if len(x) <= FEW:
+        return None
+    chosen, values = check_k(k, len(x), MIN_K), np.empty(len(blocks))
+    a, b = in_range(x), in_range(y)
+    both = zip(
+        product_neighbors_left(a, blocks, chosen), product_neighbors_left(b, blocks, chosen), strict=True
+    )
+    for number, (block, (of_x, of_y)) in enumerate(zip(blocks, both, strict=True)):
+        rows_x, rows_y = np.delete(a, block, axis=0), np.delete(b, block, axis=0)
+        check_varies(rows_x, "x")
+        check_varies(rows_y, "y")
+        side_x, side_y = _Local.found(of_x, rows_x), _Local.found(of_y, rows_y)
+        identity = np.arange(of_x.n, dtype=np.intp)[None]
+        values[number] = _numerators(side_x, side_y, identity)[0] / (side_x.norm("x") * side_y.norm("y"))
+    return values
+
+
 def _cknna_draw(x: Matrix, y: Matrix, permutations: Indices, k: int | None = None) -> Vector:
     return _cknnas(x, y, permutations, k)
 
@@ -274,7 +330,9 @@ def _cknna_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> d
     min_n=5,
     settings=_cknna_settings,
     null=NullModel(draw=_cknna_draw),
+    deletions=_cknna_deletions,
     squares=2.5,
+    queried=Queried(ask_cknna, further=True),
 )
 def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return CKNNA as published: debiased CKA restricted to the neighbours that both sides share.

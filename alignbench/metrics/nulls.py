@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
 
 
 _FEW = 0.1  # of the entries: above this share, gathering whole rows is faster
+_WHOLE = 300  # rows: up to here, a permuted matrix is gathered as a whole
+_ROWS = 64  # of a permuted matrix that are gathered at once, which should fit into the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,11 @@ def matched_products(a: Matrix, b: Matrix, permutations: NDArray[np.intp]) -> ND
     result = np.empty(len(permutations))
     of_a, of_b = np.count_nonzero(a), np.count_nonzero(b)
     if min(of_a, of_b) > _FEW * a.size:
+        if len(a) > _WHOLE and np.array_equal(a, a.T) and np.array_equal(b, b.T):
+            halves = upper_half(a)
+            for row, p in enumerate(permutations):
+                result[row] = sum(map(np.vdot, halves, permuted_half(b, p)))
+            return result
         for row, p in enumerate(permutations):
             result[row] = np.vdot(a, b[p].take(p, axis=1))
         return result
@@ -100,6 +109,26 @@ def matched_products(a: Matrix, b: Matrix, permutations: NDArray[np.intp]) -> ND
     for row, p in enumerate(permutations):
         result[row] = entries @ flat.take(p[rows] * n + p[columns])
     return result
+
+
+def upper_half(kernel: Matrix) -> list[Matrix]:
+    """Return a symmetric matrix as blocks of rows, each from its diagonal on.
+
+    What stands for two entries counts twice, so ⟨A, B⟩ is the sum of the products with another matrix's
+    blocks, as `permuted_half` returns them.
+    """
+    blocks = []
+    for start in range(0, len(kernel), _ROWS):
+        block = kernel[start : start + _ROWS, start:].copy()
+        block[:, _ROWS:] *= 2
+        blocks.append(block)
+    return blocks
+
+
+def permuted_half(kernel: Matrix, p: NDArray[np.intp]) -> Iterator[Matrix]:
+    """Yield the blocks of K[p][:, p], a symmetric matrix, in the order of `upper_half`."""
+    for start in range(0, len(p), _ROWS):
+        yield kernel[p[start : start + _ROWS]].take(p[start:], axis=1)
 
 
 def matched_norms(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:

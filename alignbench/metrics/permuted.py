@@ -96,16 +96,18 @@ def kernel_product(
     """
     sides, size = [], 1.0
     for kernel in kernels:
-        side, norm = _side_and_norm(kernel, codes)
-        sides.append(side)
-        size *= norm
+        sides.append(permuted_side(kernel, codes))
+        size *= float(np.linalg.norm(kernel)) if scale is None else 1.0
         del kernel
     return product_moments(*sides).scaled(1 / (size if scale is None else scale))
 
 
-def _side_and_norm(kernel: Matrix, codes: NDArray[np.intp] | None) -> tuple[PermutedSide, float]:
+def permuted_side(
+    kernel: Matrix, codes: NDArray[np.intp] | None, alike: PermutedSide | None = None
+) -> PermutedSide:
+    """Return `PermutedSide.of` these, computed once."""
     what = "permuted", None if codes is None else codes.tobytes()
-    return derived(what, kernel, lambda: (PermutedSide.of(kernel, codes), float(np.linalg.norm(kernel))))
+    return derived(what, kernel, lambda: PermutedSide.of(kernel, codes, alike))
 
 
 def _mean_and_variance(a: SecondSums, b: SecondSums) -> tuple[float, float]:

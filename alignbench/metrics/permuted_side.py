@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
 
 SINGLE = 2000  # above this many rows, paths of two edges are products in float32
+HALVED_FROM = 301  # rows: from here on, half of what a symmetric matrix gives is computed
+ASYMMETRY = 1e-13  # of a kernel, as a share of its largest entry: what centring it leaves
 _BLOCK = 128  # rows of an n x n matrix whose products are in memory at once
 
 
@@ -81,7 +84,9 @@ class PermutedSide:
     squares: SecondSums
 
     @classmethod
-    def of(cls, kernel: Matrix, codes: Indices | None = None) -> PermutedSide:
+    def of(
+        cls, kernel: Matrix, codes: Indices | None = None, alike: PermutedSide | None = None
+    ) -> PermutedSide:
         """Return the sums of a matrix [n, n], which need not be symmetric.
 
         It takes O(n³) operations, all of them in products of matrices, and three matrices [n, n] of memory.
@@ -89,21 +94,37 @@ class PermutedSide:
         Args:
             kernel: [n, n].
             codes: class numbers 0 … c−1 [n], none of them empty; None for permutations of all rows.
+            alike: the sums of a matrix whose residual is a positive multiple of this one's, as that of a
+                matrix which differs from this one in effects of rows and columns alone; its triangles are
+                taken.
         """
         if codes is None:
             sizes, matrix = np.asarray([len(kernel)]), np.array(kernel)
         else:
             order = np.argsort(codes, kind="stable")
             sizes, matrix = np.bincount(codes), kernel[order].take(order, axis=1)
-        classes = _Classes.of(sizes, matrix.dtype)
+        symmetric = len(matrix) >= HALVED_FROM and _is_symmetric(matrix)
+        classes = Classes.of(sizes, matrix.dtype)
         means, diagonal = classes.center(matrix)
-        squares = _Parts.of(matrix * matrix, classes).second()
-        parts = _Parts.of(matrix, classes)
-        return cls(replace(parts.second(), means=means, diagonal=diagonal), parts.third(), squares)
+        squares = _Dense.of(matrix * matrix, classes, symmetric).second()
+        parts = _Dense.of(matrix, classes, symmetric)
+        second = replace(parts.second(), means=means, diagonal=diagonal)
+        if alike is None:
+            return cls(second, parts.third(parts.triangles()), squares)
+        squared, others = (float(sums.residuals[0].sum()) for sums in (second, alike.second))
+        factor = (squared / others) ** 1.5 if others > 0 else 0.0
+        return cls(second, parts.third(factor * alike.third.triangles), squares)
+
+
+def _is_symmetric(matrix: Matrix) -> bool:
+    """Return whether a matrix is symmetric up to rounding."""
+    allowed = ASYMMETRY * max(float(matrix.max()), -float(matrix.min()))
+    blocks = (slice(top, top + _BLOCK) for top in range(0, len(matrix), _BLOCK))
+    return all(np.abs(matrix[b, b.start :] - matrix[b.start :, b].T).max() <= allowed for b in blocks)
 
 
 @dataclass(frozen=True, slots=True)
-class _Classes:
+class Classes:
     """The classes of rows that are sorted by class.
 
     Args:
@@ -119,7 +140,8 @@ class _Classes:
     member: Matrix
 
     @classmethod
-    def of(cls, sizes: Indices, dtype: np.dtype[Any]) -> _Classes:
+    def of(cls, sizes: Indices, dtype: np.dtype[Any]) -> Classes:
+        """Return classes of these sizes, whose `member` has this type."""
         of_row = np.repeat(np.arange(len(sizes)), sizes)
         member = (of_row[:, None] == np.arange(len(sizes))).astype(dtype)
         return cls(sizes, np.cumsum(sizes) - sizes, of_row, member)
@@ -135,38 +157,57 @@ class _Classes:
         np.fill_diagonal(matrix, 0)
         pairs = np.outer(self.sizes, self.sizes) - np.diag(self.sizes)
         means = self.member.T @ (matrix @ self.member) / np.maximum(pairs, 1)
-        matrix -= means if len(means) == 1 else means[:, self.of_row][self.of_row]
+        for rows, of_class in zip(self.split(matrix), means, strict=True):
+            rows -= of_class[self.of_row]
         np.fill_diagonal(matrix, entries - diagonal[self.of_row])
         return means, diagonal
 
+    def effects(self, rows: Matrix, columns: Matrix) -> tuple[Matrix, Matrix, list[Matrix]]:
+        """Return the effects of rows and of columns [n, c], and both as loops without the diagonal.
+
+        Args:
+            rows: the sums of each row over classes, without the diagonal and after the blocks' means [n, c].
+            columns: those of each column [n, c].
+        """
+        own = np.arange(len(self.sizes)) == self.of_row[:, None]
+        size = self.sizes[self.of_row][:, None]
+        both, apart = (rows + columns) / np.maximum(size - 2, 1), (rows - columns) / size
+        of_rows = np.where(own, (both + apart) / 2, rows / self.sizes)
+        of_columns = np.where(own, (both - apart) / 2, columns / self.sizes)
+        return of_rows, of_columns, [np.where(own, both, of_rows), np.where(own, apart, of_columns)]
+
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """The parts of a matrix; see `PermutedSide`."""
+class Parts(ABC):
+    """The parts of a matrix, and what is summed over its residual; see `PermutedSide`.
 
-    classes: _Classes
+    Args:
+        classes: the classes of its rows.
+        means: see `SecondSums`.
+        diagonal: see `SecondSums`.
+        loops: the loops of each row [n, t].
+    """
+
+    classes: Classes
     means: Matrix
     diagonal: Matrix
     loops: Matrix
-    residual: Matrix
 
-    @classmethod
-    def of(cls, matrix: Matrix, classes: _Classes) -> _Parts:
-        """Return the parts of a matrix, which is overwritten by its residual."""
-        means, diagonal = classes.center(matrix)
-        varied = np.array(np.diagonal(matrix))
-        np.fill_diagonal(matrix, 0)
-        rows, columns = matrix @ classes.member, matrix.T @ classes.member
-        own = np.arange(len(classes.sizes)) == classes.of_row[:, None]
-        size = classes.sizes[classes.of_row][:, None]
-        both, apart = (rows + columns) / np.maximum(size - 2, 1), (rows - columns) / size
-        of_rows = np.where(own, (both + apart) / 2, rows / classes.sizes)
-        of_columns = np.where(own, (both - apart) / 2, columns / classes.sizes)
-        matrix -= of_rows if len(means) == 1 else of_rows[:, classes.of_row]
-        matrix -= of_columns.T if len(means) == 1 else of_columns[:, classes.of_row].T
-        np.fill_diagonal(matrix, 0)
-        loops = [np.where(own, both, of_rows), np.where(own, apart, of_columns), varied[:, None]]
-        return cls(classes, means, diagonal, np.concatenate(loops, axis=1), matrix)
+    @abstractmethod
+    def squared(self) -> list[Matrix]:
+        """Return the sums over classes of rᵢⱼ² and rᵢⱼrⱼᵢ [n, c] each."""
+
+    @abstractmethod
+    def squared_and_cubed(self) -> list[Matrix]:
+        """Return the sums over classes of rᵢⱼ², rᵢⱼrⱼᵢ, rⱼᵢ², rᵢⱼ³ and rᵢⱼ²rⱼᵢ [n, c] each."""
+
+    @abstractmethod
+    def turned(self, vectors: list[Matrix]) -> list[Matrix]:
+        """Return Σ rᵢⱼuᵢ over the rows i of each class [n, t], given the vectors of these rows [n_c, t]."""
+
+    @abstractmethod
+    def triangles(self) -> Matrix:
+        """Return the triangles of the residual; see `ThirdSums`."""
 
     def scales(self) -> Matrix:
         """Return twice the factors of products of loops [c, t].
@@ -179,53 +220,102 @@ class _Parts:
         factors = [np.where(own, sizes - 2, 2 * sizes), np.where(own, sizes, 2 * sizes)]
         return np.concatenate([*factors, np.full((len(sizes), 1), 2)], axis=1)
 
-    def sums(self, *products: Callable[[Matrix, Matrix], Matrix]) -> list[Matrix]:
-        """Return, for each product of a block of rows and the same columns, its rows' sums over classes."""
-        found = []
-        for top in range(0, len(self.residual), _BLOCK):
-            rows, columns = self.residual[top : top + _BLOCK], self.residual[:, top : top + _BLOCK].T.copy()
-            found.append([product(rows, columns) @ self.classes.member for product in products])
-        return [np.concatenate(of_blocks) for of_blocks in zip(*found, strict=True)]
-
     def second(self) -> SecondSums:
-        residuals = self.sums(lambda rows, _: rows * rows, np.multiply)
+        """Return what mean and variance depend on."""
         return SecondSums(
             self.classes.sizes,
             self.means,
             self.diagonal,
             self.scales(),
             np.asarray([loops.T @ loops for loops in self.classes.split(self.loops)]),
-            np.asarray([self.classes.member.T @ of_rows for of_rows in residuals]),
+            np.asarray([self.classes.member.T @ of_rows for of_rows in self.squared()]),
         )
 
-    def third(self) -> ThirdSums:
+    def third(self, triangles: Matrix) -> ThirdSums:
+        """Return what the third moment depends on in addition, given the triangles."""
         split, member = self.classes.split, self.classes.member
         loops, width = split(self.loops), self.loops.shape[1]
         pairs = [(u[:, :, None] * u[:, None]).reshape(len(u), -1) for u in loops]
         edges = [
-            [part.T @ v for part, v in zip(split(block.T @ u), loops, strict=True)]
-            for block, u in zip(split(self.residual), loops, strict=True)
+            [part.T @ v for part, v in zip(split(turned), loops, strict=True)]
+            for turned in self.turned(loops)
         ]
-        *doubles, cubes, mixed = self.sums(
+        *doubles, cubes, mixed = self.squared_and_cubed()
+        return ThirdSums(
+            np.asarray([u.T @ pair for u, pair in zip(loops, pairs, strict=True)]).reshape(-1, *[width] * 3),
+            np.asarray(edges),
+            np.asarray([[q.T @ u for q, u in zip(split(sums), loops, strict=True)] for sums in doubles]),
+            np.asarray([member.T @ of_rows for of_rows in (cubes, mixed)]),
+            triangles,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Dense(Parts):
+    """The parts of a matrix whose residual is in memory [n, n]."""
+
+    residual: Matrix
+    symmetric: bool
+
+    @classmethod
+    def of(cls, matrix: Matrix, classes: Classes, symmetric: bool) -> _Dense:
+        """Return the parts of a matrix, which is overwritten by its residual.
+
+        Args:
+            matrix: [n, n].
+            classes: the classes of its rows.
+            symmetric: whether it is to be treated as symmetric, up to rounding.
+        """
+        means, diagonal = classes.center(matrix)
+        varied = np.array(np.diagonal(matrix))
+        np.fill_diagonal(matrix, 0)
+        rows = matrix @ classes.member
+        of_rows, of_columns, loops = classes.effects(rows, rows if symmetric else matrix.T @ classes.member)
+        for block, of_class in zip(classes.split(matrix.T), of_rows.T, strict=True):
+            block -= of_class
+        for block, of_class in zip(classes.split(matrix), of_columns.T, strict=True):
+            block -= of_class
+        np.fill_diagonal(matrix, 0)
+        every = np.concatenate([*loops, varied[:, None]], axis=1)
+        return cls(classes, means, diagonal, every, matrix, symmetric)
+
+    def _sums(self, *products: Callable[[Matrix, Matrix], Matrix]) -> list[Matrix]:
+        """Return, for each product of a block of rows and the same columns, its rows' sums over classes."""
+        found = []
+        for top in range(0, len(self.residual), _BLOCK):
+            rows = self.residual[top : top + _BLOCK]
+            columns = rows if self.symmetric else self.residual[:, top : top + _BLOCK].T.copy()
+            found.append([product(rows, columns) @ self.classes.member for product in products])
+        return [np.concatenate(of_blocks) for of_blocks in zip(*found, strict=True)]
+
+    def squared(self) -> list[Matrix]:
+        if self.symmetric:
+            return self._sums(lambda rows, _: rows * rows) * 2
+        return self._sums(lambda rows, _: rows * rows, np.multiply)
+
+    def squared_and_cubed(self) -> list[Matrix]:
+        if self.symmetric:
+            squares, cubes = self._sums(lambda rows, _: rows * rows, lambda rows, _: rows * rows * rows)
+            return [squares, squares, squares, cubes, cubes]
+        return self._sums(
             lambda rows, _: rows * rows,
             np.multiply,
             lambda _, columns: columns * columns,
             lambda rows, _: rows * rows * rows,
             lambda rows, columns: rows * rows * columns,
         )
-        return ThirdSums(
-            np.asarray([u.T @ pair for u, pair in zip(loops, pairs, strict=True)]).reshape(-1, *[width] * 3),
-            np.asarray(edges),
-            np.asarray([[q.T @ u for q, u in zip(split(sums), loops, strict=True)] for sums in doubles]),
-            np.asarray([member.T @ of_rows for of_rows in (cubes, mixed)]),
-            self.triangles(),
-        )
+
+    def turned(self, vectors: list[Matrix]) -> list[Matrix]:
+        blocks = self.classes.split(self.residual)
+        return [block.T @ u for block, u in zip(blocks, vectors, strict=True)]
 
     def triangles(self) -> Matrix:
         """Return the triangles; above SINGLE rows, their paths of two edges are products in float32."""
         exact, member = self.residual, self.classes.member
         quick = exact if len(exact) <= SINGLE else exact.astype(np.float32)
         count = len(self.classes.sizes)
+        if self.symmetric:
+            return self._symmetric_triangles(quick)
         found = np.zeros((2, count, count, count), dtype=exact.dtype)
         for top in range(0, len(exact), _BLOCK):
             block = slice(top, top + _BLOCK)
@@ -235,3 +325,18 @@ class _Parts:
                 for number, closing in enumerate(closings):
                     found[number, :, j] += member[block].T @ ((paths * closing) @ member)
         return found
+
+    def _symmetric_triangles(self, quick: NDArray[np.floating]) -> Matrix:
+        """Return the triangles of a symmetric residual, from the upper half of its paths of two edges."""
+        exact, member = self.residual, self.classes.member
+        count = len(self.classes.sizes)
+        above, own = (np.zeros((count, count, count)) for _ in range(2))
+        for top in range(0, len(exact), _BLOCK):
+            block, end = slice(top, top + _BLOCK), min(top + _BLOCK, len(exact))
+            for j, (low, size) in enumerate(zip(self.classes.starts, self.classes.sizes, strict=True)):
+                paths = quick[block, low : low + size] @ quick[low : low + size, top:]
+                closed = paths * exact[block, top:]
+                own[:, j] += member[block].T @ (closed[:, : end - top] @ member[block])
+                above[:, j] += member[block].T @ (closed[:, end - top :] @ member[end:])
+        found = own + above + above.transpose(2, 1, 0)
+        return np.asarray([found, found])

@@ -10,12 +10,16 @@ import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, pair_to_center
+from alignbench.metrics.lists import Directions
 from alignbench.metrics.nearest import TIED, check_k, ordered_neighbors
+from alignbench.metrics.queries import Answers, Queried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import ArrayLike, NDArray
+
+    from alignbench.metrics.queries import Asked
 
     Matrix = NDArray[np.float64]
     Vector = NDArray[np.float64]
@@ -139,6 +143,35 @@ def _compared(of_x: Indices, of_y: Indices, permutations: Indices, lengths: Leng
     return result
 
 
+def _asked(asked: Asked, lengths: Lengths, score: Callable[[Vector], Vector]) -> Answers:
+    """Return the score of each query's two lists, given that of a length as a share of k."""
+    of_x, of_y = (asked.known(side, Directions, asked.settings["k"]).of(asked.queries) for side in ("x", "y"))
+
+    apart = lengths(np.zeros((of_x.k, of_x.k, 1), dtype=bool))[0]
+
+    def terms(partner: Indices) -> Matrix:
+        there = of_y.repaired(partner).ordered
+        there = np.where(there == TIED, TIED - 1, there)
+        found, step = np.full(len(there), float(apart)), max(1, BATCH // of_x.k**2)
+        for start in range(0, len(there), step):
+            rows = slice(start, start + step)
+            same = of_x.ordered[rows].T[:, None] == there[rows].T[None]
+            some = np.flatnonzero(same.any(axis=(0, 1)))  # few of them, after re-pairing
+            found[start + some] = lengths(same[:, :, some])
+        return score(found / of_x.k)[:, None]
+
+    tied = float(np.mean([of_x.ordered == TIED, of_y.ordered == TIED]))
+    return Answers(terms, parts={"tied": tied})
+
+
+def _lcs_asked(asked: Asked) -> Answers:
+    return _asked(asked, common_lengths, lambda shares: shares)
+
+
+def _edit_asked(asked: Asked) -> Answers:
+    return _asked(asked, edit_distances, lambda shares: 1 - shares)
+
+
 def _lcs_draw(x: Matrix, y: Matrix, permutations: Indices, k: int | None = None) -> Vector:
     of_x, of_y, chosen = _lists(x, y, k)
     return _compared(of_x, of_y, permutations, common_lengths) / chosen
@@ -193,7 +226,12 @@ _SHARED: dict[str, Any] = {
 }
 
 
-@METRICS.register("lcs_knn", null=NullModel(draw=_lcs_draw, exact=_lcs_null), **_SHARED)
+@METRICS.register(
+    "lcs_knn",
+    null=NullModel(draw=_lcs_draw, exact=_lcs_null),
+    queried=Queried(_lcs_asked),
+    **_SHARED,
+)
 def lcs_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return the longest common subsequence of the lists of nearest neighbours, as a share of their length.
 
@@ -223,7 +261,7 @@ def lcs_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     return bounded(float(length) / chosen, (0, 1), "lcs_knn")
 
 
-@METRICS.register("edit_knn", null=NullModel(draw=_edit_draw), **_SHARED)
+@METRICS.register("edit_knn", null=NullModel(draw=_edit_draw), queried=Queried(_edit_asked), **_SHARED)
 def edit_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return how alike the lists of nearest neighbours are by their edit distance.
 

@@ -20,6 +20,7 @@ from alignbench.paths import exists, is_file
 from alignbench.plugin.baseline import MIDDLE_OF, Baseline
 from alignbench.plugin.selection import is_timed
 from alignbench.plugin.terminal import Printer
+from alignbench.plugin.workers import with_workers
 from alignbench.session.environment import accelerator, git_commit, machine, versions
 from alignbench.show.text import wrap
 from alignbench.text import clean
@@ -85,9 +86,9 @@ class Bridge:
             UsageError: a comparison was asked for with several workers, or with a run that does not exist.
         """
         option = config.option
-        if not hasattr(option, "benchmark_storage"):
+        if "benchmark_storage" not in option:
             return None
-        if _with_workers(config):
+        if with_workers(config):
             if option.benchmark_compare or option.benchmark_compare_fail:
                 raise pytest.UsageError(
                     "--benchmark-compare: not together with -n, whose workers would time each other; "
@@ -329,17 +330,12 @@ class Bridge:
 def why_not(config: pytest.Config) -> str | None:
     """Return why this run times nothing; None if it times."""
     option = config.option
-    if not hasattr(option, "benchmark_storage"):
+    if "benchmark_storage" not in option:
         return NO_PLUGIN
-    if _with_workers(config):
+    if with_workers(config):
         return NO_WORKERS
     off = option.benchmark_skip or (option.benchmark_disable and not option.benchmark_enable)
     return SWITCHED_OFF if off else None
-
-
-def _with_workers(config: pytest.Config) -> bool:
-    """Whether xdist's workers run the tests, or this process is one of them."""
-    return hasattr(config, "workerinput") or getattr(config.option, "dist", "no") != "no"
 
 
 def _leave_out_table(option: Any) -> None:

@@ -281,6 +281,11 @@ class Collector:
         width, warned = self.printer.width, [*self.session.copies, *toys]
         metrics = [METRICS.get(name) for name in METRICS if name in named_in(demand.tests, tuple(METRICS))]
         notes += [("score", sentence) for sentence in plan_of(metrics, dataset.n_groups)]
+        notes += [
+            ("images", f"{experiment.name} looks at images of its own, not at these samples")
+            for experiment, part in parts_of(demand.tests, options)
+            if part.own_images
+        ]
         if gpus := shared_gpus(self._workers_asked, options.device):
             notes.append(("gpus", gpus))
         self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned, notes))

@@ -35,6 +35,7 @@ from alignbench.plugin.selection import (
     uses_of,
 )
 from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
+from alignbench.plugin.workers import worker_input
 from alignbench.session.bench import SessionBench
 from alignbench.session.environment import share_out_gpus
 from alignbench.session.runfolder import RunFolder
@@ -70,8 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(timing, "alignbench-timing")
     failures = Failures(session)
     config.pluginmanager.register(failures, "alignbench-failures")
-    worker = getattr(config, "workerinput", None)
-    if worker is not None:
+    if (worker := worker_input(config)) is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
         share_out_gpus(worker["workerid"], session.options.device)
         return
@@ -90,7 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Claim the run's folder before workers are told of it, and before anything is collected or embedded."""
     config = session.config
-    if config.option.collectonly or hasattr(config, "workerinput"):
+    if config.option.collectonly or worker_input(config) is not None:
         return
     folder, against = config.stash[FOLDER], config.stash[AGAINST]
     try:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from alignbench.errors import ConfigError
-from alignbench.experiments import EXPERIMENTS, defaults_of
+from alignbench.experiments import EXPERIMENTS, defaults_of, experiments
 from alignbench.experiments.base import CellResult, NotApplicableError, labels_of
 from alignbench.experiments.dead import flag_dead
 from alignbench.findings.ranking import in_order
@@ -95,7 +95,7 @@ def run(session: Workbench, names: Sequence[str], steps: Steps | None = None) ->
         AlignbenchError: a model or the data can't be used.
     """
     if not names:
-        raise ConfigError(f"name at least one experiment: {', '.join(EXPERIMENTS)}")
+        raise ConfigError(f"name at least one experiment: {', '.join(one.name for one in experiments())}")
     declared = [EXPERIMENTS.get(name) for name in names]
     cells = list({cell.key: cell for experiment in declared for cell in _due(session, experiment)}.values())
     if not cells:

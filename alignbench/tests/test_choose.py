@@ -245,6 +245,10 @@ def test_the_call_of_python_returns_the_outcome(files: Path) -> None:
     assert 0 < choice.used < 1
     with pytest.raises(AlignbenchError, match=r"^budget: the first look alone takes 40 images"):
         ab.choose(encoders, f"text=npy:{files}/text.npy", device="cpu", budget=3)
+    with pytest.raises(AlignbenchError, match=r"^budget: expected a time such as 90s, .*, got '1.5'"):
+        ab.choose(encoders, f"text=npy:{files}/text.npy", budget=1.5)
+    with pytest.raises(AlignbenchError, match=r"^llm: expected the name of one LLM, got \['a', 'b'\]"):
+        ab.choose(encoders, ["a", "b"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,12 @@ def test_a_run_scores_drawn_pairs_or_a_folder(eye: Path, project: pytest.Pyteste
     ours = (f"--encoders=eye={eye},toy-a", "--n-samples=2")
     result = run(project, "benchmarks", *ours, "-m", "correspondence", "-p", "no:xdist")
     assert result.ret == 0
-    result.stdout.fnmatch_lines_random(["model  eye: *, pairs of images to match"])
+    result.stdout.fnmatch_lines_random(
+        [
+            "model  eye: *, pairs of images to match",
+            "images correspondence looks at images of its own, not at these samples",
+        ]
+    )
     assert result.parseoutcomes() == {"passed": 1, "skipped": 1}
     [score] = scores(project).values()
     assert (score["metric"], score["n"], score["encoder"]) == ("c_score", 80, "eye")
@@ -221,5 +226,10 @@ def test_a_run_scores_drawn_pairs_or_a_folder(eye: Path, project: pytest.Pyteste
     [score] = scores(project).values()
     assert (score["n"], score["dataset"].split("@")[0]) == (4, "spair-test")
     assert score["params"]["by_category"].keys() == {"cat", "dog"}
+    [broken, *_] = sorted((place / "PairAnnotation" / "test").iterdir())
+    broken.write_text("{}", encoding="utf-8")
+    wrong = run(project, "benchmarks", *ours, "-m", "correspondence", f"--align-keypoints={place}")
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+    wrong.stderr.fnmatch_lines([f"ERROR: {broken}: category: expected a name, got None"])
     wrong = run(project, "benchmarks", *ours, "-m", "correspondence", "--align-keypoints=nowhere")
     wrong.stderr.fnmatch_lines(["*--align-keypoints: *nowhere: expected SPair-71k's layout*"])

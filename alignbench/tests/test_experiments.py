@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import alignbench as ab
+from alignbench import experiments as declared
 from alignbench import paths
 from alignbench.cli.listing import experiments as listed
 from alignbench.errors import ConfigError, InputError, UnknownNameError
@@ -224,6 +226,25 @@ def test_a_declaration_that_can_not_be_is_refused() -> None:
             experiments()
     finally:
         EXPERIMENTS.remove("alias")
+
+
+def test_every_folder_is_an_experiment_and_no_two_stand_in_one_place() -> None:
+    folder = Path(declared.__file__).parent
+    folders = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert folders | {"study", "all"} == declared.BUILT_IN
+    places = [one.place for one in experiments() if one.name in declared.BUILT_IN]
+    assert places == sorted(set(places))
+    assert math.inf not in places
+
+
+def test_an_experiment_stands_where_it_says_or_else_at_the_end(
+    registered: Callable[[Experiment], str],
+) -> None:
+    for one in (Experiment("last", "?"), Experiment("second", "?", place=11), Experiment("very_last", "?")):
+        registered(one)
+    names = [one.name for one in experiments()]
+    assert names[:3] == ["cka", "second", "compare"]
+    assert names[-3:] == ["all", "last", "very_last"]
 
 
 def test_a_test_that_takes_part_must_be_of_one(project: pytest.Pytester) -> None:

@@ -57,8 +57,9 @@ def test_no_modules_import_each_other_in_a_circle(known: dict[str, Module]) -> N
 
 
 @pytest.mark.slow
-def test_models_tokenizers_and_processors_have_types_and_files_are_short(known: dict[str, Module]) -> None:
+def test_models_have_types_nothing_is_probed_and_files_are_short(known: dict[str, Module]) -> None:
     assert sources.untyped_models(known) == []
+    assert sources.probes(known) == []
     assert sources.long_files(known) == []
 
 

@@ -12,7 +12,7 @@ from alignbench.cli import listing, main
 from alignbench.config import load_config
 from alignbench.weights import hub
 from alignbench.weights.facts import TABLE, Facts, facts_of_files, published
-from alignbench.workshop.measure.facts import NETWORKS
+from alignbench.workshop.measure.facts import networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ def rows_of(lines: list[str]) -> dict[str, list[str]]:
 def test_every_named_model_has_facts_and_every_fact_has_its_origin() -> None:
     config = load_config()
     table: dict[str, dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))
-    assert set(table) == {*config.encoders.values(), *config.llms.values()} == set(NETWORKS)
+    assert set(table) == {*config.encoders.values(), *config.llms.values()} == set(networks())
     for repository, known in table.items():
         facts = published(repository)
         assert facts.width, repository
@@ -50,7 +50,7 @@ def test_every_named_model_has_facts_and_every_fact_has_its_origin() -> None:
 )
 def test_recorded_facts_are_those_of_the_network(repository: str) -> None:
     facts = published(repository)
-    assert NETWORKS[repository].counted() == (facts.width, facts.parameters)
+    assert networks()[repository].counted() == (facts.width, facts.parameters)
 
 
 def test_a_vision_transformer_counted_by_hand() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from alignbench.llms.decoder import masked_mean
 from alignbench.tests import own_texts, tiny_texts
 from alignbench.tests import tiny_models as tiny
 from alignbench.weights.precision import Precision
+from alignbench.weights.request import LoadRequest
 from alignbench.weights.tokenizer import SentencePieceTokenizer
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ def test_spreading_over_devices_gives_the_same_vectors(family: str, folders: Cal
     made = llm(folders(family))
     ids = made.tokenize(tiny.TEXTS)
     alone = made.forward(ids)
-    located, config = made.locate(), made.source.config()
-    adapter = importlib.import_module(made.family.adapter.partition(":")[0])
-    spread = adapter.load(located, config, made.options, "cpu", EXACT, spread=True)
+    request = LoadRequest(made.locate(), made.source.config(), made.options, "cpu", EXACT, spread=True)
+    spread = made.family.load(request)
     tiny.close(spread.mean_states(ids, -1, EXACT), alone, 1e-6)
 
 

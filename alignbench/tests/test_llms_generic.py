@@ -22,6 +22,7 @@ from alignbench.tests import own_texts, tiny_llms
 from alignbench.tests import tiny_models as tiny
 from alignbench.weights.loading import quiet
 from alignbench.weights.precision import Precision
+from alignbench.weights.request import LoadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,8 @@ def test_a_text_part_spreads_over_devices(written: Callable[[str], Path]) -> Non
     made = llm(written("mistral3"))
     ids = made.tokenize(tiny.TEXTS)
     config = made.source.config()
-    spread = made.family.loader()(made.locate(), config, made.options, "cpu", EXACT, spread=True)
+    request = LoadRequest(made.locate(), config, made.options, "cpu", EXACT, spread=True)
+    spread = made.family.load(request)
     tiny.close(spread.mean_states(ids, -1, EXACT), made.forward(ids), 1e-6)
 
 

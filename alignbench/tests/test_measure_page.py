@@ -19,5 +19,6 @@ def test_one_late_collection_does_not_decide() -> None:
     assert growth_per_100(flat) == 0
 
 
-def test_a_single_measurement_has_no_slope() -> None:
+def test_fewer_than_two_measurements_have_no_slope() -> None:
+    assert growth_per_100([]) == 0
     assert growth_per_100([(20, 1000.0)]) == 0

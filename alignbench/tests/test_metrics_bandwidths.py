@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alignbench.metrics import METRICS, cka_rbf, rbf_cka
-from alignbench.metrics.bandwidths import NearbyKernels, SortedDistances
+from alignbench.metrics.bandwidths import CentralDistances, NearbyKernels
 from alignbench.metrics.distances import Points, squared_distances
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def distances(x: Matrix) -> Matrix:
 def test_medians_are_those_of_the_distances_that_are_left(copied: bool) -> None:
     for side in data(copied):
         whole = distances(side)
-        found = SortedDistances.of(whole)
+        found = CentralDistances.of(whole)
         for block in ([], *BLOCKS, list(range(N - 2)), list(range(N - 3))):
             left = np.delete(np.delete(whole, block, axis=0), block, axis=1)
             above = left[np.triu_indices(len(left), 1)]

@@ -10,7 +10,8 @@ import pytest
 from alignbench.metrics import METRICS, Metric
 from alignbench.metrics.base import NullModel
 from alignbench.metrics.basis import halves, shuffled_bases, shuffled_covariances
-from alignbench.metrics.leaving_out import predictions_without
+from alignbench.metrics.leaving_out import RidgeFit, predictions_without
+from alignbench.metrics.ridge_paths import PENALTIES, Path
 from alignbench.stats import evaluate
 from alignbench.stats.interval import deletion_blocks
 from alignbench.stats.permutation import draw_within
@@ -49,10 +50,14 @@ def test_predictions_without_a_block_are_those_of_the_other_rows(n: int, p: int,
     train, test = x[:n] - middle, x[n:] - middle
     order = np.random.default_rng(1).permutation(n)
     blocks = [order[:1], order[1:6], order[6 : n - 10]]  # the last one is larger than the 9 columns
-    for block, found in zip(blocks, predictions_without(train, y[:n], test, penalty, blocks), strict=True):
+    mean = y[:n].mean(axis=0)
+    fit = RidgeFit.of(train, y[:n] - mean, test, penalty)
+    near = {"rtol": 1e-8, "atol": 1e-8 * np.abs(y).max()}
+    np.testing.assert_allclose(mean + fit.predicted, regression(train, y[:n], test, penalty), **near)
+    without = predictions_without(fit, train, y[:n] - mean, test, blocks)
+    for block, found in zip(blocks, without, strict=True):
         rest = np.delete(np.arange(n), block)
-        expected = regression(train[rest], y[rest], test, penalty)
-        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8 * np.abs(y).max())
+        np.testing.assert_allclose(mean + found, regression(train[rest], y[rest], test, penalty), **near)
 
 
 def folds(names: NDArray[np.str_], parts: int, purpose: str) -> Masks:
@@ -106,6 +111,49 @@ def test_the_interval_of_ridge_keeps_folds_and_penalties(dx: int, dy: int) -> No
         found = evaluate(METRICS.get(name), x, y, null=False).deletions
         blocks = deletion_blocks(np.arange(310).astype(str), "blocks", 42)
         assert found == pytest.approx(without_blocks(of, to, blocks), abs=1e-8)
+
+
+@pytest.mark.slow
+def test_the_interval_of_ridge_chooses_penalties_anew_where_little_is_explained() -> None:
+    metric, names = METRICS.get("ridge_r2"), np.arange(310).astype(str)
+    x, y = (np.random.default_rng(seed).normal(size=(310, 4)) for seed in range(2))
+    rests = [np.delete(np.arange(310), block) for block in deletion_blocks(names, "blocks", 42)]
+    expected = [metric(x[rest], y[rest], groups=names[rest]) for rest in rests]
+    assert evaluate(metric, x, y, null=False).deletions == tuple(expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dx", "dy"), [(90, 3), (7, 400)])
+def test_ridge_of_many_re_paired_rows_is_that_of_each_pairing(dx: int, dy: int) -> None:
+    x, y = sides(310, dx, dy)
+    rng = np.random.default_rng(3)
+    permutations = np.asarray(
+        [np.arange(310), rng.permutation(310), draw_within(np.arange(310) // 8, 1, rng)[0]]
+    )
+    for name in ("ridge_r2", "ridge_r2_reverse"):
+        metric = METRICS.get(name)
+        assert metric.null is not None
+        assert metric.null.draw is not None
+        # Folds stay with the predictor's rows.
+        pairs = [(x, y[p]) if name == "ridge_r2" else (x[np.argsort(p)], y) for p in permutations]
+        expected = [metric(*pair) for pair in pairs]
+        assert metric.null.draw(x, y, permutations) == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-9, 0.0])
+def test_a_path_of_products_is_that_of_the_rows_or_none(spread: float) -> None:
+    x, y = sides(70, 60, 4)
+    x = 1 + 9 * spread * x / np.abs(x).max()
+    train, test = np.arange(40), np.arange(40, 70)
+    kernel = x @ x.T
+    found, path = Path.of_kernel(kernel[:40, :40], kernel[40:, :40]), Path.fit(x[train], x[test])
+    if spread < 1:
+        assert found is None  # the products have no digits of what is left
+        return
+    assert found is not None
+    for penalty in PENALTIES:
+        np.testing.assert_allclose(found.smoother(penalty), path.smoother(penalty), atol=1e-9)
+    np.testing.assert_allclose(found.errors(y[train], y[test]), path.errors(y[train], y[test]), rtol=1e-9)
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(5, 8), (350, 9), pytest.param(315, 500, marks=pytest.mark.slow)])

@@ -86,6 +86,21 @@ def test_draws_of_procrustes_of_many_rows_keep_their_digits(shape: tuple[int, in
     assert metric.null.draw(x, y, orders) == pytest.approx(expected, abs=1e-12)
 
 
+def test_draws_of_procrustes_in_single_precision_find_what_equals_the_value() -> None:
+    x, y = (np.random.default_rng(seed).normal(size=(330, 600)) for seed in range(2))
+    x[:40] = x[40:80]
+    rows = np.arange(330)
+    alike = np.concatenate([rows[40:80], rows[:40], rows[80:]])
+    metric = METRICS.get("procrustes_similarity")
+    orders = np.vstack([draw_permutations(330, 3, np.random.default_rng(2)), alike, rows])
+    assert metric.null is not None
+    assert metric.null.draw is not None
+    drawn, expected = metric.null.draw(x, y, orders), np.asarray([metric(x, y[p]) for p in orders])
+    assert drawn[3:] == pytest.approx([metric(x, y)] * 2, abs=1e-12)
+    assert drawn == pytest.approx(expected, rel=2e-6)
+    assert (drawn != expected)[1:3].any()  # these are in float32
+
+
 @pytest.mark.parametrize("name", ["linear_cka", "debiased_cka", "calibrated_cka"])
 def test_draws_in_features_are_those_of_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     metric = METRICS.get(name)
@@ -94,7 +109,7 @@ def test_draws_in_features_are_those_of_kernels(name: str, monkeypatch: pytest.M
     assert metric.null is not None
     assert metric.null.draw is not None
     by_kernels = metric.null.draw(x, y, orders)
-    monkeypatch.setattr(cka, "GRAM_LIMIT", 5)
+    monkeypatch.setattr(cka, "KERNELS_UP_TO", 5)
     monkeypatch.setattr(cka_debiased, "GRAM_LIMIT", 5)
     assert metric.null.draw(x, y, orders) == pytest.approx(by_kernels, abs=1e-12)
 
@@ -158,6 +173,18 @@ def test_products_with_a_graph_read_only_its_entries_and_are_the_same(swapped: b
     permutations = draw_permutations(n, 20, np.random.default_rng(2))
     naive = [sum(a[i, j] * b[p[i], p[j]] for i in range(n) for j in range(n)) for p in permutations]
     assert matched_products(a, b, permutations) == pytest.approx(naive, rel=1e-12)
+
+
+@pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "any"])
+@pytest.mark.parametrize("n", [301, 384, 400])
+def test_products_of_large_matrices_are_the_same_by_blocks(n: int, symmetric: bool) -> None:
+    rng = np.random.default_rng(1)
+    a, b = (rng.normal(size=(n, n)) for _ in range(2))
+    if symmetric:
+        a, b = a + a.T, b + b.T
+    permutations = draw_permutations(n, 3, rng)
+    naive = [float((a * b[p][:, p]).sum()) for p in permutations]
+    assert matched_products(a, b, permutations) == pytest.approx(naive, rel=1e-12, abs=1e-9)
 
 
 def test_products_of_two_graphs_count_common_edges_exactly() -> None:

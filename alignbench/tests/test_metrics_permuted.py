@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fractions import Fraction
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignbench.metrics import permuted_side
+from alignbench.metrics.cka_debiased import u_centered
 from alignbench.metrics.nulls import (
     kernel_moments,
     matched_products,
@@ -21,6 +23,7 @@ from alignbench.metrics.nulls import (
 from alignbench.metrics.partitions import partitions, patterns, weight
 from alignbench.metrics.permuted import ProductMoments, product_moments
 from alignbench.metrics.permuted_side import PermutedSide
+from alignbench.metrics.permuted_sparse import sparse_side
 from alignbench.stats import draw_permutations, draw_within
 
 if TYPE_CHECKING:
@@ -133,6 +136,63 @@ def graph(n: int, k: int, seed: int) -> Matrix:
     np.fill_diagonal(distances, np.inf)
     border = np.partition(distances, k - 1, axis=1)[:, k - 1, None]
     return np.asarray(distances <= border, dtype=np.float64)
+
+
+def each_sum(side: PermutedSide) -> dict[str, Any]:
+    """Return all sums of a side by name."""
+    return {
+        f"{part} {field.name}": getattr(getattr(side, part), field.name)
+        for part in ("second", "third", "squares")
+        for field in fields(getattr(side, part))
+    }
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+@pytest.mark.parametrize("n", [6, 90])
+def test_the_sums_of_a_graph_are_those_of_its_matrix(n: int, classes: int) -> None:
+    matrix = graph(n, 3, 0) * np.random.default_rng(1).uniform(0.2, 1, (n, n))
+    codes = None if classes == 1 else np.random.default_rng(2).permutation(np.arange(n) % classes)
+    rows, columns = np.nonzero(matrix)
+    found = each_sum(sparse_side(rows, columns, matrix[rows, columns], n, codes))
+    for name, expected in each_sum(PermutedSide.of(matrix, codes)).items():
+        largest = np.abs(expected).max(initial=1e-3)
+        np.testing.assert_allclose(found[name], expected, atol=1e-11 * largest, err_msg=name)
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+@pytest.mark.parametrize("classes", [1, 4])
+def test_half_of_a_symmetric_matrix_gives_all_its_sums(
+    classes: int, heavy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = kernels(310, heavy=heavy)
+    a += 1e-15 * np.abs(a).max() * np.random.default_rng(0).normal(size=a.shape)  # rounding
+    codes = np.random.default_rng(2).permutation(np.arange(310) % classes)
+    found = each_sum(PermutedSide.of(a, codes))
+    monkeypatch.setattr(permuted_side, "HALVED_FROM", 10**6)
+    for name, expected in each_sum(PermutedSide.of(a, codes)).items():
+        largest = np.abs(expected).max(initial=1e-3)
+        np.testing.assert_allclose(found[name], expected, atol=1e-11 * largest, err_msg=name)
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_triangles_of_a_matrix_that_differs_in_effects_are_taken_from_it(classes: int) -> None:
+    a, _ = kernels(120, heavy=True)
+    codes = None if classes == 1 else np.arange(120) % classes
+    other = u_centered(a) / 7
+    expected = each_sum(PermutedSide.of(other, codes))
+    for name, found in each_sum(PermutedSide.of(other, codes, PermutedSide.of(a, codes))).items():
+        largest = np.abs(expected[name]).max(initial=1e-3)
+        np.testing.assert_allclose(found, expected[name], atol=1e-11 * largest, err_msg=name)
+
+
+def test_a_matrix_that_is_not_symmetric_is_not_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, _ = kernels(310)
+    a[3, 200] += 1e-6 * np.abs(a).max()
+    found = PermutedSide.of(a)
+    monkeypatch.setattr(permuted_side, "HALVED_FROM", 10**6)
+    expected = PermutedSide.of(a)
+    np.testing.assert_array_equal(found.third.triples, expected.third.triples)
+    assert expected.third.triples[0] != expected.third.triples[1]
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from alignbench.tests import tiny_models as tiny
 from alignbench.tests.tiny_gguf import write_gguf
 from alignbench.weights.packages import Package, PackageFile
 from alignbench.weights.precision import Precision
+from alignbench.weights.request import LoadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,9 +112,9 @@ def test_a_packaged_network_gives_timms_own_vectors(efficientnet: Path, network:
 def test_without_renaming_the_same_file_is_refused(efficientnet: Path) -> None:
     handle: Any = encoder("pip:tiny-net")
     handle.locate()
-    how = Precision("float32")
+    config, how = {"architecture": ARCHITECTURE}, Precision("float32")
     with pytest.raises(ModelError, match="245 of the 245 weights of tf_efficientnet_lite0 are missing"):
-        load_of_timm(handle.locate(), {"architecture": ARCHITECTURE}, handle.options, "cpu", how)
+        load_of_timm(LoadRequest(handle.locate(), config, handle.options, "cpu", how))
 
 
 def test_tensors_of_another_network_are_refused(network: torch.nn.Module) -> None:

@@ -60,6 +60,13 @@ def test_text_is_the_vlms_own_llm(vlms: Callable[[str], Path], family: str) -> N
     tiny.close(part(vlms(family), "text").embed(tiny.TEXTS), own_texts.text_states(vlms(family)))
 
 
+def test_a_part_has_its_label_however_its_files_are_asked_for(vlms: Callable[[str], Path]) -> None:
+    source = part(vlms("llava"), "vision").source
+    for located in (source.locate(), source.local(), source.fetch()):
+        assert located.source == source.label
+        assert source.label.endswith("#vision")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_vectors_do_not_depend_on_the_batch(vlms: Callable[[str], Path], family: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -78,5 +79,5 @@ def _is_own(folder: Path) -> bool:
         status = folder.lstat()
     except OSError:
         return False
-    owned = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    owned = sys.platform == "win32" or status.st_uid == os.getuid()
     return owned and folder.is_dir() and not folder.is_symlink()

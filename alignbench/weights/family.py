@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from alignbench.weights.request import LoadRequest
 
 UNTESTED = "untested_family"  # the flag of scores of a model whose family is not tested here
 
@@ -32,11 +32,10 @@ class ModelFamily:
     fp16_safe: bool = field(default=True, kw_only=True)
     tested: bool = field(default=True, kw_only=True)
 
-    def loader(self) -> Callable[..., Any]:
-        """Return the function that loads a model of the family; this imports torch."""
+    def load(self, request: LoadRequest[Any]) -> Any:
+        """Load a model of the family; this imports torch."""
         module, _, function = self.adapter.partition(":")
-        loader: Callable[..., Any] = getattr(importlib.import_module(module), function)
-        return loader
+        return getattr(importlib.import_module(module), function)(request)
 
 
 @dataclass(frozen=True, slots=True)

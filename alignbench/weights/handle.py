@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from alignbench.errors import ModelError
@@ -19,6 +19,7 @@ from alignbench.weights.footprint import Batch, Footprint, WeightsRead
 from alignbench.weights.guard import guarded, wants_numbers
 from alignbench.weights.keys import check_names
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
+from alignbench.weights.request import LoadedModel, LoadRequest
 from alignbench.weights.sizes import ModelSize, size_of
 from alignbench.weights.text import shortened
 
@@ -41,23 +42,6 @@ F = TypeVar("F", bound=ModelFamily)
 O = TypeVar("O", bound=ModelOptions)  # noqa: E741
 L = TypeVar("L", bound="HasModule")
 H = TypeVar("H")
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel(Generic[L]):
-    """A model in memory.
-
-    Args:
-        model: the object that its family's adapter returned.
-        device: its device: "cpu", "cuda:0", ...
-        precision: its arithmetic.
-        large: whether freeing it deserves a garbage collection.
-    """
-
-    model: L
-    device: str
-    precision: Precision
-    large: bool
 
 
 class Handle(ABC, Generic[F, O, L]):
@@ -222,7 +206,7 @@ class Handle(ABC, Generic[F, O, L]):
 
         try:
             with rehearsal(), guarded(located.source, "it can't be loaded", _AGAIN):
-                self._rehearse(located, Precision("float32"))
+                self._rehearse(self._request(located, "meta", Precision("float32")))
         except ModelError as error:
             # An architecture that needs numbers while it is built: only its load can tell.
             if wants_numbers(error):
@@ -308,7 +292,7 @@ class Handle(ABC, Generic[F, O, L]):
         large = parameter_count(located.weights) > SMALL_MODEL
         with guarded(located.source, "it can't be loaded", _AGAIN):
             spread = self.gpus(device, dtype) > 1
-            model = self._load(located, resolve_device(device), precision, spread=spread)
+            model = self._load(self._request(located, resolve_device(device), precision, spread=spread))
         self._loaded = LoadedModel(model, resolve_device(device), precision, large)
 
     def unload(self) -> None:
@@ -351,6 +335,11 @@ class Handle(ABC, Generic[F, O, L]):
     def _finished(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         return unit_vectors(values) if self.options.l2 else values
 
+    def _request(
+        self, located: Location, device: str, precision: Precision, *, spread: bool = False
+    ) -> LoadRequest[O]:
+        return LoadRequest(located, self.source.config() or {}, self.options, device, precision, spread)
+
     def _as(self, cls: Callable[..., H], options: O) -> H:
         """Return another handle of the same weights."""
         return cls(
@@ -386,11 +375,11 @@ class Handle(ABC, Generic[F, O, L]):
         """Return the sides of the checkpoint that are used."""
 
     @abstractmethod
-    def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> L:
+    def _load(self, request: LoadRequest[O]) -> L:
         """Return the model on a device, or distributed over all GPUs."""
 
     @abstractmethod
-    def _rehearse(self, located: Location, precision: Precision) -> None:
+    def _rehearse(self, request: LoadRequest[O]) -> None:
         """Load the model on torch's device "meta", and check what was requested of it."""
 
     def _can_be_examined(self, located: Location) -> bool:

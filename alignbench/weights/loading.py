@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from alignbench.weights.precision import Precision
+    from alignbench.weights.request import LoadRequest
     from alignbench.weights.source import Location
 
 M = TypeVar("M", bound=torch.nn.Module)
@@ -125,6 +126,30 @@ def load_model(
         )
     check_loaded(model, info, located.source)
     return cast_ahead(model.eval(), precision)
+
+
+def load_placed(
+    request: LoadRequest[Any],
+    name: str,
+    config: Any,
+    state: dict[str, torch.Tensor] | None = None,
+    **options: Any,
+) -> Any:
+    """Return a transformers model on the device that was requested; see `load_model`.
+
+    Args:
+        request: what it is loaded from.
+        name: the name of the model's class.
+        config: the configuration, built by us.
+        state: tensors under the model's own names, if the checkpoint uses others; no file is read then.
+        options: further arguments of `from_pretrained`.
+
+    Raises:
+        ModelError: see `load_model`.
+    """
+    cls, precision = transformers_class(name), request.precision
+    model = load_model(cls, request.located, config=config, precision=precision, state=state, **options)
+    return place(model, request.device)
 
 
 def check_loaded(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from alignbench.errors import ModelError
-from alignbench.weights.source import Location, Source
+from alignbench.weights.source import RelabelledSource, Source
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def check_no_vlm(config: Mapping[str, Any], side: Literal["vision", "text"], whe
 
 
 @dataclass(frozen=True)
-class PartSource(Source):
+class PartSource(RelabelledSource):
     """One part of a VLM's files.
 
     Args:
@@ -228,19 +228,6 @@ class PartSource(Source):
     def config(self) -> dict[str, Any] | None:
         """Return the configuration of the whole VLM."""
         return self.inner.config()
-
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
-        """Find the files."""
-        return replace(self.inner.locate(wanted), source=self.label)
-
-    def local(self, wanted: tuple[str, ...] | None = None) -> Location | None:
-        """Return the files if they are on this machine."""
-        located = self.inner.local(wanted)
-        return located and replace(located, source=self.label)
-
-    def fetch(self, wanted: tuple[str, ...] | None = None) -> Location:
-        """Download what is missing."""
-        return replace(self.inner.fetch(wanted), source=self.label)
 
     def _own_notes(self) -> tuple[str, ...]:
         config = self.config() or {}

@@ -7,10 +7,10 @@ do (hidden layers, attention maps, other options, a head) belongs to the classes
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike
     from PIL.Image import Image
@@ -47,6 +47,14 @@ class ProjectsImages(Network, Protocol):
 
     def get_image_features(self, **inputs: Any) -> Any:
         """Return `last_hidden_state` of the vision tower, and `pooler_output` after the projection."""
+
+
+@runtime_checkable
+class ProjectsBoth(ProjectsImages, Protocol):
+    """A model of transformers that takes images and texts to one space."""
+
+    def get_text_features(self, **inputs: Any) -> Any:
+        """Return `pooler_output` after the projection."""
 
 
 class Embeds(Protocol):
@@ -214,9 +222,14 @@ def has(model: object, protocol: type) -> bool:
     `embed`. `isinstance` would not do: from Python 3.12 on, it does not see what a wrapper passes on through
     `__getattr__`.
     """
-    return all(callable(getattr(model, name, None)) for name in _methods(protocol))
+    try:
+        return all(map(callable, _methods(protocol)(model)))
+    except AttributeError:
+        return False
 
 
 @cache
-def _methods(protocol: type) -> tuple[str, ...]:
-    return tuple({name for cls in protocol.__mro__ for name in vars(cls) if not name.startswith("_")})
+def _methods(protocol: type) -> Callable[[object], tuple[object, ...]]:
+    """Return the function that gets an object's methods of a protocol."""
+    names = sorted({name for cls in protocol.__mro__ for name in vars(cls) if not name.startswith("_")})
+    return lambda model: tuple(getattr(model, name) for name in names)

@@ -336,8 +336,27 @@ class FileSource(Source):
         return Location(self.label, self.file.parent, (self.file,), files_digest([self.file]))
 
 
+class RelabelledSource(Source):
+    """The files of another source under a label of its own."""
+
+    inner: Source
+
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
+        """Find the files."""
+        return replace(self.inner.locate(wanted), source=self.label)
+
+    def local(self, wanted: tuple[str, ...] | None = None) -> Location | None:
+        """Return the files if they are on this machine."""
+        located = self.inner.local(wanted)
+        return located and replace(located, source=self.label)
+
+    def fetch(self, wanted: tuple[str, ...] | None = None) -> Location:
+        """Download what is missing."""
+        return replace(self.inner.fetch(wanted), source=self.label)
+
+
 @dataclass(frozen=True)
-class AskedSource(Source):
+class AskedSource(RelabelledSource):
     """A source that only a library can name, asked for when it is needed, because the import takes seconds.
 
     Args:
@@ -351,28 +370,15 @@ class AskedSource(Source):
     settings: Mapping[str, Any]
 
     @cached_property
-    def answer(self) -> Source:
+    def inner(self) -> Source:  # type: ignore[override]
         """The source that the library named."""
         return self.ask()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know about the weights that the library named."""
-        return self.answer.notes
+        return self.inner.notes
 
     def config(self) -> dict[str, Any] | None:
         """Return the configuration, with the settings."""
-        return {**(self.answer.config() or {}), **self.settings}
-
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
-        """Find the files."""
-        return replace(self.answer.locate(wanted), source=self.label)
-
-    def local(self, wanted: tuple[str, ...] | None = None) -> Location | None:
-        """Return the files if they are on this machine."""
-        located = self.answer.local(wanted)
-        return located and replace(located, source=self.label)
-
-    def fetch(self, wanted: tuple[str, ...] | None = None) -> Location:
-        """Download what is missing."""
-        return replace(self.answer.fetch(wanted), source=self.label)
+        return {**(self.inner.config() or {}), **self.settings}

@@ -6,6 +6,7 @@ Pages grow with their content, and text is drawn in whichever font of this machi
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datasets.synthetic.canvas import Canvas, text_width
@@ -245,7 +246,7 @@ def shapes_image(shapes: Sequence[tuple[str, str]], *, background: str = "white"
     cell = SIDE / columns
     drawn = []
     for number, pair in enumerate(wanted):
-        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
+        if isinstance(pair, str) or not isinstance(pair, Collection) or len(pair) != 2:
             raise InputError(f"shape {number}: expected a name and a colour, got {pair!r}")
         name, colour = map(str, pair)
         if name not in SHAPES:

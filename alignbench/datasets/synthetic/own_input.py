@@ -6,7 +6,7 @@ import math
 import numbers
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from alignbench.errors import InputError
 
@@ -14,6 +14,18 @@ _LARGEST, _SMALLEST = 1e300, 1e-300
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # may reverse a text
 _UNWRITABLE = {"Cc": "a control character", "Cs": "half of a character", "Cn": "no character"}
 MISSING = "–"
+
+
+@runtime_checkable
+class Frame(Protocol):
+    """A DataFrame of pandas, which need not be installed."""
+
+    @property
+    def columns(self) -> Iterable[object]:
+        """The names of its columns."""
+
+    def itertuples(self, *, index: bool, name: str | None) -> Iterable[tuple[object, ...]]:
+        """Return its rows."""
 
 
 def check_text(given: object, where: str, *, empty: bool = False, lines: bool = False) -> str:
@@ -90,7 +102,7 @@ def table_of(data: object) -> tuple[list[str], list[list[object]]]:
     Raises:
         InputError: columns or rows differ in length, or it is none of the above.
     """
-    if hasattr(data, "columns") and hasattr(data, "itertuples"):
+    if isinstance(data, Frame):
         head, rows = list(data.columns), [list(row) for row in data.itertuples(index=False, name=None)]
     elif isinstance(data, Mapping):
         head = list(data)

@@ -46,4 +46,5 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.attention.figures",),
     title="Attention maps, checked on scenes with known places",
+    place=70,
 )

@@ -73,4 +73,5 @@ EXPERIMENT = Experiment(
         controls=("llms", "data"),
     ),
     title="The race between encoders",
+    place=180,
 )

@@ -21,4 +21,5 @@ EXPERIMENT = Experiment(
         "alignbench.experiments.overview",
     ),
     title="Similarity of representations",
+    place=10,
 )

@@ -78,6 +78,7 @@ EXPERIMENT = Experiment(
         "alignbench.experiments.compare.figures.similarity",
     ),
     title="Comparison: data types, projectors, models with each other",
+    place=20,
 )
 
 EVERYTHING = Experiment(
@@ -85,4 +86,5 @@ EVERYTHING = Experiment(
     "compare, speed and embedding together",
     options=(*_TRAINED, "projectors", "batch_sizes", "methods", "perplexity", "neighbors"),
     needs={"compare": None, "speed": None, "embedding": None},
+    place=210,
 )

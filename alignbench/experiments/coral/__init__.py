@@ -67,4 +67,5 @@ EXPERIMENT = Experiment(
         "alignbench.experiments.coral.figures.samples",
     ),
     title="Deep CORAL: likeness of distributions",
+    place=40,
 )

@@ -23,10 +23,31 @@ def match(bench: Bench, encoder: Encoder | Custom) -> CellResult:
     return CellResult([score], match_arrays(patches, grid, data), "matches")
 
 
+def readable(bench: Bench) -> None:
+    """Read the pairs of the folder that the user names.
+
+    Raises:
+        DataError: they can't be used.
+    """
+    from alignbench.experiments.correspondence.scores import pairs_of
+
+    if bench.option("keypoints") is not None:
+        pairs_of(bench)
+
+
 EXPERIMENT = Experiment(
     "correspondence",
     "do patches find the same part of an object in another image? The C score, without any LLM",
-    (Part("correspondence", match, of=("encoder",), uses=frozenset({"own images"}), cost=Cost(2.0)),),
+    (
+        Part(
+            "correspondence",
+            match,
+            of=("encoder",),
+            uses=frozenset({"own images"}),
+            cost=Cost(2.0),
+            check=readable,
+        ),
+    ),
     options=("keypoints",),
     long=True,
     not_for_arrays="needs patches of its own images",
@@ -36,4 +57,5 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.correspondence.figures",),
     title="Correspondence of patches",
+    place=80,
 )

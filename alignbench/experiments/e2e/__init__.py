@@ -56,4 +56,5 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.e2e.figures",),
     title="Retrieval after a projector",
+    place=110,
 )

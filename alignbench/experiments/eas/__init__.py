@@ -20,4 +20,5 @@ EXPERIMENT = Experiment(
     options=("basis", "k"),
     figures=("alignbench.experiments.eas.figures",),
     title="Encoder alignment score",
+    place=50,
 )

@@ -44,4 +44,5 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.elas.figures",),
     title="ELAS",
+    place=100,
 )

@@ -50,4 +50,5 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.embedding.figures",),
     title="Embedding space",
+    place=90,
 )

@@ -8,4 +8,5 @@ EXPERIMENT = Experiment(
     "invariants",
     "declared properties of every registered metric",
     not_for_arrays="checks the metrics themselves",
+    place=190,
 )

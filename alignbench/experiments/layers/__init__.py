@@ -35,4 +35,5 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.layers.figures",),
     title="Every layer with every layer",
+    place=120,
 )

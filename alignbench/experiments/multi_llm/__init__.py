@@ -11,4 +11,5 @@ EXPERIMENT = Experiment(
     options=("metrics",),
     figures=("alignbench.experiments.multi_llm.figures",),
     title="Every encoder with every LLM",
+    place=30,
 )

@@ -35,4 +35,5 @@ EXPERIMENT = Experiment(
     long=True,
     figures=("alignbench.experiments.predictors.figures",),
     title="Further predictors",
+    place=160,
 )

@@ -35,4 +35,5 @@ EXPERIMENT = Experiment(
     figures=("alignbench.experiments.scaling.figures",),
     long=True,
     title="Scores over the number of samples",
+    place=140,
 )

@@ -35,4 +35,5 @@ EXPERIMENT = Experiment(
     ),
     figures=("alignbench.experiments.sensitivity.figures",),
     title="The same score under other choices",
+    place=130,
 )

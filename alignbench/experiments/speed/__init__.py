@@ -93,4 +93,5 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.speed.figures.dashboard",),
     title="Speed",
+    place=60,
 )

@@ -109,6 +109,7 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.validity.published.figures",),
     title="Which score predicts performance",
+    place=150,
 )
 
 STUDY = Experiment(
@@ -117,6 +118,7 @@ STUDY = Experiment(
     options=("study_dir",),
     long=True,
     not_for_arrays="trains encoders of its own",
+    place=200,
 )
 
 

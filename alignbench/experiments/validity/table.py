@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from alignbench.columns import is_missing
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -94,7 +95,7 @@ def read_table(
     blocks = read_blocks(path, metrics, outcomes)
     if len(blocks) > 1:
         raise DataError(
-            f"{path.name}: column 'block': it has {len(blocks)} blocks ({_listed(list(blocks))}), whose "
+            f"{path.name}: column 'block': it has {len(blocks)} blocks ({_listed(blocks)}), whose "
             "values can't be pooled; keep the rows of one block, or use `alignbench validity --table`"
         )
     (table,) = blocks.values()
@@ -123,25 +124,26 @@ def read_blocks(
     Raises:
         DataError: the file can't be used; the message has file, line and column.
     """
-    header, rows = _rows(path)
-    scores = _chosen(path, header, metrics, METRIC_PREFIX, "metrics", needed=scored)
-    goals = _chosen(path, header, outcomes, OUTCOME_PREFIX, "outcomes")
+    sheet = _TableFile.read(path)
+    scores = sheet.chosen(metrics, METRIC_PREFIX, "metrics", needed=scored)
+    goals = sheet.chosen(outcomes, OUTCOME_PREFIX, "outcomes")
     if both := sorted(set(scores) & set(goals)):
         raise DataError(f"{path.name}: column {both[0]!r} can't be both a metric and an outcome")
     for name in ("encoder", "family"):
-        if name not in header:
-            raise DataError(f"{path.name}: line 1: no column {name!r}; it has {_listed(header)}")
-    texts = {name: _texts(path, header, rows, name) for name in ("encoder", "family")}
-    texts["lineage"] = _texts(path, header, rows, "lineage") if "lineage" in header else texts["encoder"]
-    texts["block"] = _texts(path, header, rows, "block") if "block" in header else [""] * len(rows)
-    texts["spec"] = [cells[header.index("spec")] if "spec" in header else "" for _, cells in rows]
-    _check_encoders(path, rows, texts["block"], texts["encoder"])
+        if name not in sheet.columns:
+            raise DataError(f"{path.name}: line 1: no column {name!r}; it has {_listed(sheet.columns)}")
+    nothing = [""] * len(sheet.lines)
+    texts = {name: sheet.texts(name) for name in ("encoder", "family")}
+    texts["lineage"] = sheet.texts("lineage") if "lineage" in sheet.columns else texts["encoder"]
+    texts["block"] = sheet.texts("block") if "block" in sheet.columns else nothing
+    texts["spec"] = sheet.columns.get("spec", nothing)
+    sheet.check_encoders(texts["block"])
     places = {block: [i for i, own in enumerate(texts["block"]) if own == block] for block in texts["block"]}
     for block, own in places.items():
         if len(own) < FEWEST:
             where = f"block {block!r}: " if block else ""
             raise DataError(f"{path.name}: {where}expected at least {FEWEST} encoders, got {len(own)}")
-    numbers = {name: _numbers(path, header, rows, places, name) for name in (*scores, *goals)}
+    numbers = {name: sheet.numbers(name, places) for name in (*scores, *goals)}
 
     def of(block: str, names: Sequence[str]) -> dict[str, Matrix]:
         return {name: numbers[name][block] for name in names if block in numbers[name]}
@@ -161,123 +163,112 @@ def read_blocks(
     }
 
 
-def _check_encoders(
-    path: Path, rows: Sequence[tuple[int, list[str]]], blocks: Sequence[str], encoders: Sequence[str]
-) -> None:
-    """Check that no encoder has two rows in a block."""
-    lines: dict[tuple[str, str], int] = {}
-    for (line, _), block, name in zip(rows, blocks, encoders, strict=True):
-        before = lines.setdefault((block, name), line)
-        if before != line:
-            where = f" of block {block!r}" if block else ""
-            raise DataError(
-                f"{path.name}: line {line}, column 'encoder': {name!r} is also on line {before}{where}; "
-                "give each encoder one row"
-            )
+@dataclass(frozen=True, slots=True)
+class _TableFile:
+    """The cells of a file: its name, the line of each row, and the rows' cells by column."""
 
+    file: str
+    lines: list[int]
+    columns: dict[str, list[str]]
 
-def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header, and (line, cells) of each row."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: can't be read as UTF-8 text: {error}") from error
-    if any(len(line) > _LONGEST_LINE for line in text.splitlines()):
-        raise DataError(f"{path.name}: a line is longer than {_LONGEST_LINE:,} characters")
-    reader = csv.reader(text.splitlines(), strict=True, skipinitialspace=True)
-    lines: list[tuple[int, list[str]]] = []
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                lines.append((reader.line_num, [cell.strip() for cell in cells]))
-    except csv.Error as error:
-        raise DataError(f"{path.name}: line {reader.line_num}: {error}") from error
-    if not lines:
-        raise DataError(f"{path.name}: it is empty; expected a header and one row per encoder")
-    (_, header), rows = lines[0], lines[1:]
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise DataError(f"{path.name}: line 1: two columns are called {twice[0]!r}")
-    for line, cells in rows:
-        if len(cells) != len(header):
-            raise DataError(f"{path.name}: line {line}: expected {len(header)} cells, got {len(cells)}")
-    if not rows:
-        raise DataError(f"{path.name}: it has a header and no rows; expected one row per encoder")
-    return header, rows
+    @classmethod
+    def read(cls, path: Path) -> _TableFile:
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: can't be read as UTF-8 text: {error}") from error
+        if any(len(line) > _LONGEST_LINE for line in text.splitlines()):
+            raise DataError(f"{path.name}: a line is longer than {_LONGEST_LINE:,} characters")
+        reader = csv.reader(text.splitlines(), strict=True, skipinitialspace=True)
+        lines: list[tuple[int, list[str]]] = []
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    lines.append((reader.line_num, [cell.strip() for cell in cells]))
+        except csv.Error as error:
+            raise DataError(f"{path.name}: line {reader.line_num}: {error}") from error
+        if not lines:
+            raise DataError(f"{path.name}: it is empty; expected a header and one row per encoder")
+        (_, header), rows = lines[0], lines[1:]
+        if twice := sorted({name for name in header if header.count(name) > 1}):
+            raise DataError(f"{path.name}: line 1: two columns are called {twice[0]!r}")
+        for line, cells in rows:
+            if len(cells) != len(header):
+                raise DataError(f"{path.name}: line {line}: expected {len(header)} cells, got {len(cells)}")
+        if not rows:
+            raise DataError(f"{path.name}: it has a header and no rows; expected one row per encoder")
+        columns = {name: [cells[place] for _, cells in rows] for place, name in enumerate(header)}
+        return cls(path.name, [line for line, _ in rows], columns)
 
-
-def _chosen(
-    path: Path,
-    header: Sequence[str],
-    names: Sequence[str] | None,
-    prefix: str,
-    what: str,
-    *,
-    needed: bool = True,
-) -> list[str]:
-    if names is None:
-        names = [name for name in header if name.startswith(prefix)]
+    def chosen(
+        self, names: Sequence[str] | None, prefix: str, what: str, *, needed: bool = True
+    ) -> list[str]:
+        if names is None:
+            names = [name for name in self.columns if name.startswith(prefix)]
+            if not names and needed:
+                raise DataError(
+                    f"{self.file}: line 1: no column begins with {prefix!r}; name the columns like that, or "
+                    f"pass their names as {what}; it has {_listed(self.columns)}"
+                )
+        for name in names:
+            if name not in self.columns:
+                raise DataError(
+                    f"{self.file}: line 1: no column {name!r} for {what}; it has {_listed(self.columns)}"
+                )
         if not names and needed:
-            raise DataError(
-                f"{path.name}: line 1: no column begins with {prefix!r}; name the columns like that, or pass "
-                f"their names as {what}; it has {_listed(header)}"
-            )
-    for name in names:
-        if name not in header:
-            raise DataError(f"{path.name}: line 1: no column {name!r} for {what}; it has {_listed(header)}")
-    if not names and needed:
-        raise DataError(f"{path.name}: no {what} are named")
-    return list(dict.fromkeys(names))
+            raise DataError(f"{self.file}: no {what} are named")
+        return list(dict.fromkeys(names))
+
+    def check_encoders(self, blocks: Sequence[str]) -> None:
+        """Check that no encoder has two rows in a block."""
+        first: dict[tuple[str, str], int] = {}
+        for row, (block, name) in enumerate(zip(blocks, self.columns["encoder"], strict=True)):
+            line = self.lines[row]
+            if (before := first.setdefault((block, name), line)) != line:
+                where = f" of block {block!r}" if block else ""
+                raise self._wrong(
+                    row, "encoder", f"{name!r} is also on line {before}{where}; give each encoder one row"
+                )
+
+    def texts(self, name: str) -> list[str]:
+        for row, cell in enumerate(self.columns[name]):
+            if not cell:
+                raise self._wrong(row, name, "it is empty")
+            if is_missing(cell):
+                how = "is how a missing value is written; use another name, or leave the row out"
+                raise self._wrong(row, name, f"{cell!r} {how}")
+        return self.columns[name]
+
+    def numbers(self, name: str, places: Mapping[str, Sequence[int]]) -> dict[str, Matrix]:
+        """Return block -> the numbers of a column [encoders, 1]; without the blocks in which it is empty."""
+        cells = self.columns[name]
+        empty = {block for block, own in places.items() if not any(cells[row] for row in own)}
+        if len(empty) == len(places):
+            empty = set()  # a column without any number is a mistake, which the first of its rows tells
+        values = {
+            block: np.asarray([self._number(row, name) for row in own], dtype=np.float64)[:, None]
+            for block, own in places.items()
+            if block not in empty
+        }
+        every = np.concatenate(list(values.values()))
+        if len(np.unique(every)) == 1:
+            raise DataError(f"{self.file}: column {name!r}: all {len(every)} values are {every[0, 0]:g}")
+        return values
+
+    def _number(self, row: int, name: str) -> float:
+        cell = self.columns[name][row]
+        try:
+            value = float(cell)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self._wrong(row, name, f"expected a finite number, got {cell[:_SHOWN]!r}")
+        return value
+
+    def _wrong(self, row: int, name: str, what: str) -> DataError:
+        return DataError(f"{self.file}: line {self.lines[row]}, column {name!r}: {what}")
 
 
-def _texts(path: Path, header: Sequence[str], rows: Sequence[tuple[int, list[str]]], name: str) -> list[str]:
-    place = header.index(name)
-    for line, cells in rows:
-        if not cells[place]:
-            raise DataError(f"{path.name}: line {line}, column {name!r}: it is empty")
-        if is_missing(cells[place]):
-            raise DataError(
-                f"{path.name}: line {line}, column {name!r}: {cells[place]!r} is how a missing value is "
-                "written; use another name, or leave the row out"
-            )
-    return [cells[place] for _, cells in rows]
-
-
-def _numbers(
-    path: Path,
-    header: Sequence[str],
-    rows: Sequence[tuple[int, list[str]]],
-    places: Mapping[str, Sequence[int]],
-    name: str,
-) -> dict[str, Matrix]:
-    """Return block -> the numbers of a column [encoders, 1]; without the blocks in which it is empty."""
-    place = header.index(name)
-    empty = {block for block, own in places.items() if not any(rows[i][1][place] for i in own)}
-    if len(empty) == len(places):
-        empty = set()  # a column without any number is a mistake, which the first of its rows tells
-    values = {}
-    for block, own in places.items():
-        if block not in empty:
-            column = [_number(path, *rows[i], place, name) for i in own]
-            values[block] = np.asarray(column, dtype=np.float64)[:, None]
-    every = np.concatenate(list(values.values()))
-    if len(np.unique(every)) == 1:
-        raise DataError(f"{path.name}: column {name!r}: all {len(every)} values are {every[0, 0]:g}")
-    return values
-
-
-def _number(path: Path, line: int, cells: Sequence[str], place: int, name: str) -> float:
-    try:
-        value = float(cells[place])
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise DataError(
-            f"{path.name}: line {line}, column {name!r}: expected a finite number, got "
-            f"{cells[place][:_SHOWN]!r}"
-        )
-    return value
-
-
-def _listed(header: Sequence[str]) -> str:
-    listed = ", ".join(name[:_SHOWN] for name in header[:12])
-    return f"{listed}, ..." if len(header) > 12 else listed
+def _listed(names: Collection[str]) -> str:
+    listed = ", ".join(name[:_SHOWN] for name in islice(names, 12))
+    return f"{listed}, ..." if len(names) > 12 else listed

@@ -67,4 +67,5 @@ EXPERIMENT = Experiment(
     },
     figures=("alignbench.experiments.vlm.figures",),
     title="Trained VLM",
+    place=170,
 )

@@ -42,9 +42,8 @@ class Counter:
 
         def execute_and_wrap(module: ModuleType) -> None:
             execute(module)
-            for function, label in labels.items():
-                if hasattr(module, function):
-                    setattr(module, function, self._counted(getattr(module, function), label))
+            for function in labels.keys() & vars(module).keys():
+                setattr(module, function, self._counted(getattr(module, function), labels[function]))
 
         spec.loader.exec_module = execute_and_wrap  # type: ignore[method-assign]
         return spec

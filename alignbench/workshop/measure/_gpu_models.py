@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import transformers
+import yaml
 
 from alignbench import paths
 from alignbench.encoders import Encoder
 from alignbench.encoders import resolve as resolve_encoder
 from alignbench.llms import LLM
 from alignbench.llms import resolve as resolve_llm
-from alignbench.weights.loading import quiet
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from alignbench.weights.loading import quiet, torch_dtype
 
 hf: Any = transformers
 
@@ -48,7 +47,7 @@ class Published:
     processor: str = ""
     pixels: int = 0
     pooling: str = ""
-    weights: torch.dtype = torch.float32
+    weights: str = "float32"
 
     def small(self) -> Published:
         """Return the same architecture with few layers of little width."""
@@ -56,17 +55,8 @@ class Published:
         heads = {"num_key_value_heads": 2, "vocab_size": 8192} if self.side == "text" else {}
         sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, **inner, **heads}
         pixels = {"image_size": 112} if self.pixels else {}
-        return Published(
-            self.name,
-            self.side,
-            self.model,
-            self.config,
-            {**self.sizes, **sizes, **pixels},
-            self.processor,
-            112 if self.pixels else 0,
-            self.pooling,
-            self.weights,
-        )
+        shape = replace(self, sizes={**self.sizes, **sizes, **pixels})
+        return replace(shape, pixels=112) if self.pixels else shape
 
     def write(self, folder: Path, device: str) -> Path:
         """Write the model, with what prepares its input; its weights are drawn on the device."""
@@ -79,7 +69,7 @@ class Published:
                     # So large that a vector depends on its image or text, as in a trained model.
                     weight.normal_(0, (weight.numel() / weight.shape[0]) ** -0.5)
         with quiet():
-            network.to(self.weights).save_pretrained(folder)
+            network.to(torch_dtype(self.weights)).save_pretrained(folder)
             self._prepares().save_pretrained(folder)
         del network
         gc.collect()
@@ -107,73 +97,10 @@ class Published:
         return getattr(hf, self.processor)(size={"shortest_edge": self.pixels * 8 // 7}, crop_size=square)
 
 
-_VIT_L = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "patch_size": 14}
-SHAPES = (
-    Published(
-        "clip-vit-l-14",
-        "vision",
-        "CLIPVisionModelWithProjection",
-        "CLIPVisionConfig",
-        {**_VIT_L, "intermediate_size": 4096, "image_size": 224, "projection_dim": 768},
-        "CLIPImageProcessor",
-        224,
-        "projected",
-    ),
-    Published(
-        "siglip-so400m",
-        "vision",
-        "SiglipVisionModel",
-        "SiglipVisionConfig",
-        {
-            "hidden_size": 1152,
-            "intermediate_size": 4304,
-            "num_hidden_layers": 27,
-            "num_attention_heads": 16,
-            "patch_size": 14,
-            "image_size": 384,
-        },
-        "SiglipImageProcessor",
-        384,
-        "pooler",
-    ),
-    Published(
-        "dinov2-l",
-        "vision",
-        "Dinov2Model",
-        "Dinov2Config",
-        {**_VIT_L, "mlp_ratio": 4, "image_size": 518},
-        "BitImageProcessor",
-        224,
-        "pooler",
-    ),
-    Published(
-        "qwen2.5-1.5b",
-        "text",
-        "Qwen2Model",
-        "Qwen2Config",
-        {
-            "hidden_size": 1536,
-            "intermediate_size": 8960,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 12,
-            "num_key_value_heads": 2,
-            "vocab_size": 151936,
-        },
-        weights=torch.bfloat16,
-    ),
-    Published(
-        "qwen2.5-7b",
-        "text",
-        "Qwen2Model",
-        "Qwen2Config",
-        {
-            "hidden_size": 3584,
-            "intermediate_size": 18944,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 28,
-            "num_key_value_heads": 4,
-            "vocab_size": 152064,
-        },
-        weights=torch.bfloat16,
-    ),
-)
+def published() -> tuple[Published, ...]:
+    """Return the shapes of the models that are measured."""
+    entries = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    return tuple(Published(name, **entry) for name, entry in entries.items())
+
+
+SHAPES = published()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from alignbench.types import Pair
 
 _WIDTHS = (768, 1024)
+_CLOSED = 301  # rows, from which on closed forms are used, which import more
 _MOST_RATIO = 4.0
 _MOST_SECONDS = {1000: 25.0, 5000: 150.0}
 _COLUMNS = ("value", "+ null", "+ within classes", "+ interval", "in a run")
@@ -50,6 +51,7 @@ def add_options(parser: argparse._ArgumentGroup) -> None:
     parser.add_argument("--pair-widths", type=int, nargs=2, default=_WIDTHS)
     seeing = [name for name in METRICS.names(pairing=True) if METRICS.get(name).default]
     parser.add_argument("--pair-metrics", nargs="+", default=seeing)
+    parser.add_argument("--pair-whole", action="store_true", help="only all steps in a run, not each alone")
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -63,19 +65,28 @@ def measure(options: argparse.Namespace) -> None:
         pair = pair_of(*sides)
         for metric in metrics:  # imports and the first allocations are nobody's cost
             evaluate_pair(metric, pair.take(range(100)), Settings())
-        parts = [_parts(metric, pair) for metric in metrics]
+        evaluate_pair(METRICS.get("linear_cka"), pair.take(range(_CLOSED)), Settings())
+        parts = [] if options.pair_whole else [_parts(metric, pair) for metric in metrics]
         forget()
         in_run = [_seconds(_scored, metric, pair) for metric in metrics]
         forget()
         only_values = sum(
             _seconds(_evaluated, metric, pair, null=False, interval=False) for metric in metrics
         )
-    costs = [_Costs(*of_metric, seconds) for of_metric, seconds in zip(parts, in_run, strict=True)]
     widths = " x ".join(f"{width:,}" for width in options.pair_widths)
     print(f"CPU seconds of one pair, {rows:,} rows, {widths}, one thread of BLAS:")
-    body = [(metric.name, *cost.cells) for metric, cost in zip(metrics, costs, strict=True)]
-    total = sum(cost.in_run for cost in costs)
-    print("\n".join(table(("metric", *_COLUMNS), [*body, ("all", *_sum(costs).cells)])))
+    total = sum(in_run)
+    if options.pair_whole:
+        names = [metric.name for metric in metrics]
+        print(
+            "\n".join(
+                table(("metric", _COLUMNS[-1]), [*zip(names, map("{:.2f}".format, in_run), strict=True)])
+            )
+        )
+    else:
+        costs = [_Costs(*of_metric, seconds) for of_metric, seconds in zip(parts, in_run, strict=True)]
+        body = [(metric.name, *cost.cells) for metric, cost in zip(metrics, costs, strict=True)]
+        print("\n".join(table(("metric", *_COLUMNS), [*body, ("all", *_sum(costs).cells)])))
     bound = f" (aim {_MOST_SECONDS[rows]:.0f})" if rows in _MOST_SECONDS else ""
     print(f"all metrics in one run: {total:.1f} CPU seconds{bound}, their values alone {only_values:.1f}")
     print(f"ratio {total / only_values:.1f} (aim {_MOST_RATIO:.0f})", flush=True)

@@ -13,6 +13,7 @@ import importlib.util
 import os
 import platform
 import statistics
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -168,7 +169,7 @@ def environment() -> str:
             versions.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"{package} -")
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    load = f", load {os.getloadavg()[0]:.1f}" if sys.platform != "win32" else ""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
     return (
         f"{device}, {os.cpu_count()} processors, {torch.get_num_threads()} torch threads{load}\n"

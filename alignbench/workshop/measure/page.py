@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 from uuid import uuid4
+
+from scipy.stats import theilslopes
 
 from alignbench.units import plural
 from alignbench.workshop.measure._memory import resident_mib
@@ -66,12 +67,10 @@ def growth_per_100(sizes: Sequence[tuple[int, float]]) -> float:
         sizes: (number of jobs so far, MiB).
     """
     late = sizes[len(sizes) // 2 :]
-    slopes = [
-        100 * (after - before) / (later - earlier)
-        for i, (earlier, before) in enumerate(late)
-        for later, after in late[i + 1 :]
-    ]
-    return statistics.median(slopes) if slopes else 0.0
+    if len(late) < 2:
+        return 0.0
+    jobs, memory = zip(*late, strict=True)
+    return 100 * float(theilslopes(memory, jobs).slope)
 
 
 def run_job(url: str, tab: str, seed: int) -> None:

@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import random
-import struct
 import subprocess
 import sys
 import tarfile
@@ -21,6 +20,8 @@ import zlib
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from alignbench.workshop.measure._memory import peak_mib
 
@@ -36,11 +37,10 @@ SIDE = 16
 
 def image(i: int) -> bytes:
     """Return a small PNG that differs from that of every other row."""
-    pixels = random.Random(i).randbytes(3 * SIDE)
-    rows = b"".join(b"\0" + pixels for _ in range(SIDE))
-    parts = ((b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows, 1)))
-    chunks = (struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in parts)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + b"\0\0\0\0IEND\xaeB`\x82"
+    stream = io.BytesIO()
+    pixels = random.Random(i).randbytes(3 * SIDE) * SIDE
+    Image.frombytes("RGB", (SIDE, SIDE), pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
 
 
 def name_of(i: int) -> str:

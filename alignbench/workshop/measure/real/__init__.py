@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -76,7 +77,7 @@ def measured(place: Workplace, arguments: Sequence[str]) -> Iterator[str | check
     if not (networks or models):
         yield checks.Check("FAILED", "no real weights are installed: there is nothing to measure")
         return
-    load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
+    load = os.getloadavg()[0] / (os.cpu_count() or 1) if sys.platform != "win32" else 0.0
     result = place.finish(
         f"--align-data-root={place.root / 'data'}",
         f"--encoders={','.join((*networks, *_TOY_ENCODERS))}",
