@@ -147,14 +147,17 @@ def _asked(asked: Asked, lengths: Lengths, score: Callable[[Vector], Vector]) ->
     """Return the score of each query's two lists, given that of a length as a share of k."""
     of_x, of_y = (asked.known(side, Directions, asked.settings["k"]).of(asked.queries) for side in ("x", "y"))
 
+    apart = lengths(np.zeros((of_x.k, of_x.k, 1), dtype=bool))[0]
+
     def terms(partner: Indices) -> Matrix:
         there = of_y.repaired(partner).ordered
         there = np.where(there == TIED, TIED - 1, there)
-        found, step = np.empty(len(there)), max(1, BATCH // of_x.k**2)
+        found, step = np.full(len(there), float(apart)), max(1, BATCH // of_x.k**2)
         for start in range(0, len(there), step):
             rows = slice(start, start + step)
             same = of_x.ordered[rows].T[:, None] == there[rows].T[None]
-            found[rows] = lengths(same)
+            some = np.flatnonzero(same.any(axis=(0, 1)))  # few of them, after re-pairing
+            found[start + some] = lengths(same[:, :, some])
         return score(found / of_x.k)[:, None]
 
     tied = float(np.mean([of_x.ordered == TIED, of_y.ordered == TIED]))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.regression import CLEAR
-from alignbench.metrics.sums import FEW
 from alignbench.paths import cache_home
 from alignbench.workshop.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT
 from alignbench.workshop.measure._calibration_cells import CalibrationCell, ScoreDraws, compute, missing, read
