@@ -13,14 +13,13 @@ import numpy as np
 from alignbench.columns import codes_of, names_of
 from alignbench.experiments.queried import QUERIED, asks, evaluate_queried, queries_of
 from alignbench.memory import check_room
+from alignbench.metrics.cell_passes import cross_cells, side_cells
 from alignbench.metrics.cells import (
     CELLS,
     OUT,
     PairCells,
     SideCells,
     cells_of,
-    cross_cells,
-    side_cells,
 )
 from alignbench.metrics.lists import Known
 from alignbench.stats import evaluate

@@ -10,7 +10,6 @@ from alignbench.metrics.cka import (
     linear_cka,
     linear_cka_null,
     linear_cka_within_mean,
-    linear_sums,
 )
 from alignbench.metrics.cka_debiased import debiased_cka, unbiased_hsic
 from alignbench.metrics.cka_rbf import rbf_cka
@@ -37,6 +36,7 @@ from alignbench.metrics.coral import (
 )
 from alignbench.metrics.cycles import cycle_knn, cycle_knn_reverse
 from alignbench.metrics.elas import ELAS_WEIGHTS, elas, elas_parts
+from alignbench.metrics.kernels import linear_sums
 from alignbench.metrics.logme import logme
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.neighbors import cknna, mutual_knn

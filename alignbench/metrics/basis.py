@@ -9,9 +9,9 @@ import numpy as np
 
 from alignbench.columns import count_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import check_groups, check_pair, check_varies
 from alignbench.metrics.derived import derived, digest
-from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

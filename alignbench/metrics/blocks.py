@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
+FEW = 300  # up to this many rows, the form of a product makes no difference in time
 CACHED = 100_000  # numbers that are worked on at once
 WHOLE = 2**25  # numbers (256 MiB) of products that are computed at once, which takes half the operations
 

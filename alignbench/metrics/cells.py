@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import DegenerateError, InputError
-from alignbench.metrics.checks import as_matrix
+from alignbench.errors import DegenerateError
 from alignbench.metrics.halves import based_scores
 from alignbench.metrics.moments import ClassSums, CrossMoments, Moments, SideMoments
+from alignbench.metrics.procrustes import nuclear_norm
 from alignbench.metrics.spectra import rank_of, truncated
 from alignbench.stats.splits import assign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,7 +35,6 @@ CELLS = 20
 OUT = -1  # the cell of a row that is left out
 ALL, HALVES = range(CELLS), (range(0, CELLS, 2), range(1, CELLS, 2))
 HEAVY = 4.0  # n·Σ‖x‖⁴/(Σ‖x‖²)²: 1 for rows of one length, 3 for normal numbers in one column
-ROWS = 16_384  # in a chunk: about 800 of each cell, enough for a product at full speed
 
 
 def cells_of(groups: NDArray[np.str_], seed: int) -> Codes:
@@ -60,10 +59,11 @@ class Layout:
         slices = zip(numbers.tolist(), map(slice, starts.tolist(), ends), strict=True)
         return cls(order, dict(slices))
 
-    def rows(self, values: NDArray[Any], shift: Matrix) -> Matrix:
-        """Return rows [b, d] in this order, in float64, minus a vector."""
-        result: Matrix = np.asarray(values).take(self.order, axis=0).astype(np.float64, copy=False)
-        result -= shift
+    def rows(self, values: NDArray[Any], shift: Matrix, out: Matrix) -> Matrix:
+        """Return rows [b, d] in this order, in float64, minus a vector; they are stored in `out` [≥ b, d]."""
+        array, result = np.asarray(values), out[: len(self.order)]
+        for rows in self.slices.values():  # which fit the cache
+            np.subtract(array[self.order[rows]], shift, out=result[rows])
         return result
 
 
@@ -79,7 +79,7 @@ class SideCells:
         d = len(shift)
         self.shift, self.n = shift, np.zeros(CELLS, dtype=np.intp)
         self.total, self.px = np.zeros((2, CELLS, d))
-        self.outer = np.zeros((CELLS, d, d))
+        self.outer = np.zeros((CELLS, d, d))  # of each, the lower triangle
         self.p, self.pp = np.zeros((2, CELLS))
         self.class_n, self.class_p = np.zeros((2, CELLS, classes))
         self.class_total = np.zeros((CELLS, classes, d))
@@ -101,7 +101,7 @@ class SideCells:
             p = np.einsum("ij,ij->i", x, x)
             self.n[c] += len(x)
             self.total[c] += x.sum(axis=0)
-            self.outer[c] += x.T @ x
+            add_products(self.outer[c], x)
             self.p[c] += p.sum()
             self.pp[c] += p @ p
             self.px[c] += p @ x
@@ -118,11 +118,26 @@ class SideCells:
         return SideMoments(
             self.shift,
             self.total[of].sum(axis=0),
-            _together(self.outer, of),
+            _symmetric(_together(self.outer, of)),
             float(self.p[of].sum()),
             float(self.pp[of].sum()),
             self.px[of].sum(axis=0),
         )
+
+
+def add_products(total: Matrix, x: Matrix) -> None:
+    """Add XᵀX to the lower triangle of `total` [d, d], without a copy; the upper one is not used."""
+    from scipy.linalg.blas import dsyrk
+
+    dsyrk(1.0, x.T, beta=1.0, c=total.T, overwrite_c=True)
+
+
+def _symmetric(lower: Matrix) -> Matrix:
+    """Return the symmetric matrix with this lower triangle."""
+    below = np.tril(lower, -1)
+    result: Matrix = below + below.T
+    np.fill_diagonal(result, np.diagonal(lower))
+    return result
 
 
 def _together(matrices: Matrix, cells: Sequence[int]) -> Matrix:
@@ -292,8 +307,7 @@ class Sample:
     def procrustes(self) -> float:
         """The sum of singular values of the cross-covariance over the roots of both variances."""
         c = self.moments().centered()
-        singular = np.linalg.svd(c.cross.outer, compute_uv=False)
-        return float(singular.sum() / np.sqrt(c.x.p * c.y.p))
+        return nuclear_norm(c.cross.outer) / float(np.sqrt(c.x.p * c.y.p))
 
     @cached_property
     def classes(self) -> tuple[float, float]:
@@ -364,36 +378,3 @@ def _nothing_beside(x: SideCells) -> SideCells:
     y = SideCells(np.zeros(1), x.class_n.shape[1])
     y.n, y.class_n = x.n, x.class_n
     return y
-
-
-def side_cells(values: NDArray[Any], cell: Codes, codes: Codes | None = None, classes: int = 0) -> SideCells:
-    """Return the moments of one model's rows [n, d], given each row's cell and class [n], ROWS at a time.
-
-    Raises:
-        InputError: there is not one cell a row, or a value is not finite.
-    """
-    if len(values) != len(cell):
-        raise InputError(f"cells: expected one for each of {len(values)} rows, got {len(cell)}")
-    side = SideCells(as_matrix(values[:ROWS], "rows").mean(axis=0), classes)
-    for rows in _chunks(len(cell)):
-        layout = Layout.of(cell[rows])
-        part = layout.rows(values[rows], side.shift)
-        if not np.isfinite(part.sum()):
-            as_matrix(values[rows], "rows")  # says which value it is
-        side.add(part, layout, None if codes is None else codes[rows])
-    return side
-
-
-def cross_cells(
-    x: NDArray[Any], y: NDArray[Any], side_x: SideCells, side_y: SideCells, cell: Codes
-) -> CrossCells:
-    """Return the moments of pairs of rows of two models, of whose sides the moments are known."""
-    cross = CrossCells(x.shape[1], y.shape[1])
-    for rows in _chunks(len(cell)):
-        layout = Layout.of(cell[rows])
-        cross.add(layout.rows(x[rows], side_x.shift), layout.rows(y[rows], side_y.shift), layout)
-    return cross
-
-
-def _chunks(n: int) -> Iterator[slice]:
-    return (slice(start, start + ROWS) for start in range(0, n, ROWS))

@@ -11,6 +11,7 @@ from alignbench.columns import codes_of, names_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.given import plain_array
 from alignbench.metrics.blocks import row_blocks
+from alignbench.metrics.small_means import SmallMean
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -235,6 +236,8 @@ def check_varies(x: Matrix, name: str = "x") -> None:
         InputError: a value is not finite.
         DegenerateError: all rows are equal (up to rounding).
     """
+    if SmallMean.of(x) is not None:
+        return
     top, low = x.max(axis=0), x.min(axis=0)
     with np.errstate(over="ignore", invalid="ignore"):
         width = float((top - low).max())

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.blocks import FEW
+from alignbench.metrics.checks import pair_to_center
 from alignbench.metrics.deletions import KERNELS_UP_TO, deletion_sums
 from alignbench.metrics.derived import derived, digest
-from alignbench.metrics.kernels import INVARIANCES, centered_sides
+from alignbench.metrics.kernels import INVARIANCES, centered_gram, centered_sides, linear_sums
 from alignbench.metrics.nulls import matched_norms, matched_products
 from alignbench.metrics.permuted import ProductMoments, kernel_product
-from alignbench.metrics.sums import FEW, LinearSums, gram, inner
+from alignbench.metrics.sums import gram, inner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,21 +24,6 @@ if TYPE_CHECKING:
     from alignbench.metrics.cells import Sample
 
     Matrix = NDArray[np.float64]
-
-
-def linear_sums(x: ArrayLike, y: ArrayLike, min_n: int = 3) -> LinearSums:
-    """Return, in one pass, the sums that determine linear, debiased and calibrated CKA and their null.
-
-    Args:
-        x: vision side [n, dx], n ≥ `min_n`.
-        y: text side [n, dy].
-        min_n: the smallest number of rows.
-
-    Raises:
-        InputError: not finite matrices of equal length.
-        DegenerateError: a side has no variance, or there are too few rows.
-    """
-    return LinearSums.of_features(*centered_sides(x, y, min_n))
 
 
 def linear_cka_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
@@ -105,7 +92,8 @@ def _linear_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) 
 
 
 def _linear_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
-    return kernel_product(map(gram, centered_sides(x, y, 3)), codes)
+    a, b = pair_to_center(x, y, 3)
+    return kernel_product((centered_gram(side, name) for side, name in ((a, "x"), (b, "y"))), codes)
 
 
 def _streamed_null(sample: Sample) -> tuple[float, float, float | None]:

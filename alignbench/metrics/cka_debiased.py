@@ -8,13 +8,14 @@ import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import bounded
+from alignbench.metrics.blocks import FEW
+from alignbench.metrics.checks import bounded, pair_to_center
 from alignbench.metrics.deletions import deletion_sums
 from alignbench.metrics.derived import derived
-from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
+from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_gram, centered_sides, linear_sums
 from alignbench.metrics.nulls import matched_norms, matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, permuted_side, product_moments
-from alignbench.metrics.sums import FEW, LinearSums, gram, inner, lengths
+from alignbench.metrics.sums import LinearSums, lengths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,13 +73,14 @@ def debiased_kernel(x: ArrayLike, name: str = "x") -> Matrix:
     Raises:
         DegenerateError: all points are equally far apart.
     """
-    side = centered_sides(x, x, 4)[0]
-    return _kernel(side, name)
+    return _kernel(pair_to_center(x, x, 4)[0], name)
 
 
-def _kernel(side: Matrix, name: str) -> Matrix:
-    kernel = u_centered(gram(side))
-    unit: Matrix = kernel / _debiased_norm(float(np.vdot(kernel, kernel)), inner(side, side), name)
+def _kernel(x: Matrix, name: str) -> Matrix:
+    biased = centered_gram(x, name)
+    kernel = u_centered(biased)
+    norm = _debiased_norm(float(np.vdot(kernel, kernel)), float(np.vdot(biased, biased)), name)
+    unit: Matrix = kernel / norm
     return unit
 
 
@@ -87,8 +89,8 @@ def debiased_kernels(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
     return _kept_kernel(x, "x"), _kept_kernel(y, "y")
 
 
-def _kept_kernel(side: Matrix, name: str) -> Matrix:
-    return derived("debiased", side, lambda: _kernel(side, name))
+def _kept_kernel(x: Matrix, name: str) -> Matrix:
+    return derived("debiased", x, lambda: _kernel(x, name))
 
 
 def _debiased_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
@@ -103,14 +105,14 @@ def _debiased_streamed_null(sample: Sample) -> tuple[float, float, float | None]
 
 
 def _debiased_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
-    return within_class_mean(*debiased_kernels(*centered_sides(x, y, 4)), codes)
+    return within_class_mean(*debiased_kernels(*pair_to_center(x, y, 4)), codes)
 
 
 def _debiased_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
-    a, b = centered_sides(x, y, 4)
-    n = len(a)
+    n = len(x)
     if n <= GRAM_LIMIT:
-        return matched_products(*debiased_kernels(a, b), permutations)
+        return matched_products(*debiased_kernels(*pair_to_center(x, y, 4)), permutations)
+    a, b = centered_sides(x, y, 4)
     squared_a, squared_b = lengths(a), lengths(b)
     diagonal = squared_b[permutations] @ squared_a
     constant = squared_a.sum() * squared_b.sum() / ((n - 1) * (n - 2))
@@ -122,9 +124,9 @@ def _debiased_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDAr
 def _debiased_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
     def permuted(side: Matrix, name: str) -> PermutedSide:
         # The kernel of linear CKA differs in a factor and in effects of rows and columns alone.
-        return permuted_side(_kept_kernel(side, name), codes, permuted_side(gram(side), codes))
+        return permuted_side(_kept_kernel(side, name), codes, permuted_side(centered_gram(side, name), codes))
 
-    a, b = centered_sides(x, y, 4)
+    a, b = pair_to_center(x, y, 4)
     return product_moments(permuted(a, "x"), permuted(b, "y"))
 
 
@@ -180,9 +182,9 @@ def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
     Source:
         Song et al. (2012), JMLR 13; Murphy, Zylberberg, Fyshe (2024), arXiv 2405.01012.
     """
-    a, b = centered_sides(x, y, 4)
+    a, b = pair_to_center(x, y, 4)
     if len(a) > FEW:
-        score = LinearSums.of_features(a, b).debiased_cka()
+        score = linear_sums(a, b, 4).debiased_cka()
         if score is not None:
             return score
     return bounded(float(np.vdot(*debiased_kernels(a, b))), (-1, 1), "debiased_cka")

@@ -45,7 +45,7 @@ def _kernel(x: Matrix, name: str, **options: Any) -> Matrix:
     """Return the doubly centred kernel of a side."""
 
     def compute() -> Matrix:
-        distances = squared_distances(Points.of(x, name))
+        distances = squared_distances(Points.where_they_are(x, name))
         kernel = rbf_kernel(distances, out=distances, **options)
         return doubly_centered(kernel, out=kernel)
 
@@ -54,7 +54,7 @@ def _kernel(x: Matrix, name: str, **options: Any) -> Matrix:
 
 def _distances(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
     a, b = pair_to_center(x, y, 3)
-    return squared_distances(Points.of(a, "x")), squared_distances(Points.of(b, "y"))
+    return squared_distances(Points.where_they_are(a, "x")), squared_distances(Points.where_they_are(b, "y"))
 
 
 def _rbf_null(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[float, float]:

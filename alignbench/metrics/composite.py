@@ -16,6 +16,7 @@ from alignbench.metrics.basis import (
     shuffled_covariances,
     to_shared_basis,
 )
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.cka import calibrated_cka, calibrated_cka_draw, linear_cka, linear_cka_draw
 from alignbench.metrics.classes import discriminability_raw, knn_above_chance, spread
@@ -27,7 +28,6 @@ from alignbench.metrics.coral import (
     ncoral_of,
 )
 from alignbench.metrics.derived import derived, digest
-from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

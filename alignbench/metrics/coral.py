@@ -9,6 +9,7 @@ import numpy as np
 from alignbench.errors import InputError
 from alignbench.metrics.base import METRICS, Function, Metric, NullModel
 from alignbench.metrics.basis import bases_without, basis_settings, shared_bases, to_shared_basis
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import (
     bounded,
     centered,
@@ -17,7 +18,7 @@ from alignbench.metrics.checks import (
     pair_to_center,
     standardized,
 )
-from alignbench.metrics.sums import FEW
+from alignbench.metrics.small_means import SmallMean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,24 +97,40 @@ def check_shared(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
         InputError: the widths differ, so there is no shared basis.
         DegenerateError: a side has no variance.
     """
+    a, b = _same_width(x, y)
+    check_varies(a, "x")
+    check_varies(b, "y")
+    return a, b
+
+
+def _same_width(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
     a, b = pair_to_center(x, y, 2)
     if a.shape[1] != b.shape[1]:
         raise InputError(
             f"x and y: expected a shared basis, got widths {a.shape[1]} and {b.shape[1]}; "
             "use align='procrustes' (SharedBasis) or a spectral score"
         )
-    check_varies(a, "x")
-    check_varies(b, "y")
     return a, b
 
 
-def covariance(x: Matrix) -> Matrix:
+def covariance(x: Matrix, varies: str | None = None) -> Matrix:
     """Return the covariance [d, d] of `x` [n, d], normalised by n−1.
+
+    Args:
+        x: [n, d].
+        varies: the name of a side that is refused if it has no variance or is not finite; None not to check.
 
     Raises:
         TooFewSamplesError: fewer than 2 rows.
+        InputError, DegenerateError: see `check_varies`.
     """
     check_min_n(len(x), 2)
+    mean = SmallMean.of(x)
+    quick = None if mean is None else mean.covariance()
+    if quick is not None:
+        return quick
+    if varies is not None:
+        check_varies(x, varies)
     deviations = centered(x)
     with np.errstate(over="ignore", invalid="ignore"):
         result: Matrix = deviations.T @ deviations / (len(x) - 1)
@@ -147,7 +164,8 @@ def unit_trace(matrix: Matrix) -> Matrix:
 def coral_distance_of(c: Matrix, d: Matrix) -> float:
     """Return the CORAL distance of two covariances [d, d]; see `coral_distance`."""
     with np.errstate(over="ignore", invalid="ignore"):
-        value = float(np.square(c - d).sum()) / (4 * len(c) ** 2)
+        gap = c - d
+        value = float(np.square(gap, out=gap).sum()) / (4 * len(c) ** 2)
     return bounded(value, (0, np.inf), "coral_distance")
 
 
@@ -185,8 +203,8 @@ def coral_distance(x: ArrayLike, y: ArrayLike) -> float:
     Source:
         Sun and Saenko (2016), Deep CORAL, arXiv 1607.01719, eq. 1.
     """
-    a, b = check_shared(x, y)
-    return coral_distance_of(covariance(a), covariance(b))
+    a, b = _same_width(x, y)
+    return coral_distance_of(covariance(a, "x"), covariance(b, "y"))
 
 
 def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.metrics.checks import pair_to_center
 from alignbench.metrics.derived import derived
 from alignbench.metrics.downdating import DOWNDATED_FROM, KernelSums
-from alignbench.metrics.kernels import centered_sides, doubly_centered
+from alignbench.metrics.kernels import centered_gram, centered_side, doubly_centered
 from alignbench.metrics.moments import Moments
-from alignbench.metrics.sums import LinearSums, gram
+from alignbench.metrics.sums import LinearSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,18 +39,19 @@ def deletion_sums(x: Matrix, y: Matrix, blocks: Sequence[Indices]) -> tuple[Line
     sums of the whole minus those of the block. Beyond KERNELS_UP_TO, they come from the moments minus those
     of the block, in a second pass.
     """
-    a, b = centered_sides(x, y, 3)
+    a, b = pair_to_center(x, y, 3)
     what = "without", *(block.tobytes() for block in blocks)
     return derived(what, (a, b), lambda: tuple(_deletion_sums(a, b, blocks)))
 
 
 def _deletion_sums(a: Matrix, b: Matrix, blocks: Sequence[Indices]) -> Iterator[LinearSums]:
     if len(a) > KERNELS_UP_TO:
+        a, b = centered_side(a, "x"), centered_side(b, "y")
         total = Moments.from_arrays(a, b)
         for block in blocks:
             yield total.without(Moments.from_arrays(a[block], b[block])).sums()
         return
-    kernel_x, kernel_y = gram(a), gram(b)
+    kernel_x, kernel_y = centered_gram(a, "x"), centered_gram(b, "y")
     whole = KernelSums.of([kernel_x, kernel_y]) if len(a) > DOWNDATED_FROM else None
     for block in blocks:
         left = None if whole is None else whole.without(block)

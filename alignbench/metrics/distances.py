@@ -9,6 +9,7 @@ import numpy as np
 
 from alignbench.metrics.blocks import row_blocks
 from alignbench.metrics.checks import Centering
+from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
@@ -62,6 +63,17 @@ class Points:
         centered, scale = side.scaled()
         noise = unit_rounding(x.shape[1]) * (scale * np.sqrt(lengths(side.source)))
         return cls(centered, side.source, noise, lengths(centered), scale)
+
+    @classmethod
+    def where_they_are(cls, x: Matrix, name: str = "x") -> Points:
+        """Return rows for distances among themselves alone, centred only if their mean is large.
+
+        Raises: see `of`.
+        """
+        if SmallMean.of(x) is None:
+            return cls.of(x, name)
+        sizes = lengths(x)
+        return cls(x, x, unit_rounding(x.shape[1]) * np.sqrt(sizes), sizes, 1.0)
 
     def take(self, rows: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Points:
         """Return a selection of the rows."""

@@ -9,6 +9,7 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.coral import coral_distance_of, ncoral_of
+from alignbench.metrics.procrustes import nuclear_norm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +33,13 @@ def _axes(covariance: Matrix, k: int, n: int, name: str) -> Matrix:
 
 
 def _root(covariance: Matrix) -> Matrix:
-    values, vectors = np.linalg.eigh(covariance)
-    root: Matrix = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-    return root
+    """Return a matrix R with RᵀR = C."""
+    try:
+        return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64).T
+    except np.linalg.LinAlgError:  # there is a direction without variance
+        values, vectors = np.linalg.eigh(covariance)
+        root: Matrix = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+        return root
 
 
 def based_scores(train: Moments, held: Moments, align: str, k: int) -> Mapping[str, float]:
@@ -65,7 +70,7 @@ def based_scores(train: Moments, held: Moments, align: str, k: int) -> Mapping[s
 
 
 def _scores(c: Matrix, d: Matrix, distance: Matrix) -> Mapping[str, float]:
-    fidelity = float(np.linalg.norm(_root(c) @ _root(d).T, ord="nuc"))
+    fidelity = nuclear_norm(_root(c) @ _root(d).T)
     coral = coral_distance_of(c, d)
     return {
         "coral_distance": coral,

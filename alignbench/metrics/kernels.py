@@ -9,6 +9,8 @@ import numpy as np
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.checks import pair_to_center, standardized
 from alignbench.metrics.derived import derived
+from alignbench.metrics.small_means import SmallMean
+from alignbench.metrics.sums import LinearSums, gram
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -28,6 +30,33 @@ def centered_sides(x: ArrayLike, y: ArrayLike, min_n: int) -> tuple[Matrix, Matr
 def centered_side(x: Matrix, name: str) -> Matrix:
     """Return one side of `centered_sides`."""
     return derived("centred", x, lambda: standardized(x, name))
+
+
+def linear_sums(x: ArrayLike, y: ArrayLike, min_n: int = 3) -> LinearSums:
+    """Return, in one pass, the sums that determine linear, debiased and calibrated CKA and their null.
+
+    Args:
+        x: vision side [n, dx], n ≥ `min_n`.
+        y: text side [n, dy].
+        min_n: the smallest number of rows.
+
+    Raises:
+        InputError: not finite matrices of equal length.
+        DegenerateError: a side has no variance, or there are too few rows.
+    """
+    a, b = pair_to_center(x, y, min_n)
+    quick = LinearSums.of_uncentered(a, b)
+    return LinearSums.of_features(centered_side(a, "x"), centered_side(b, "y")) if quick is None else quick
+
+
+def centered_gram(x: Matrix, name: str) -> Matrix:
+    """Return the Gram matrix [n, n] of the centred side, up to a power of two."""
+    return derived("centred gram", x, lambda: _centered_gram(x, name))
+
+
+def _centered_gram(x: Matrix, name: str) -> Matrix:
+    mean = SmallMean.of(x)
+    return gram(centered_side(x, name)) if mean is None else mean.out_of_gram(gram(x))
 
 
 def norms(a: Matrix, b: Matrix) -> float:

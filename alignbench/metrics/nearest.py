@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alignbench.errors import InputError, TooFewSamplesError
-from alignbench.metrics.blocks import products_of_rows, row_blocks
+from alignbench.metrics.blocks import FEW, products_of_rows, row_blocks
 from alignbench.metrics.checks import Centering
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import (
@@ -18,11 +19,11 @@ from alignbench.metrics.distances import (
     to_squared_distances,
     unit_rounding,
 )
-from alignbench.metrics.kernels import GRAM_LIMIT
+from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 MANY = 10  # permutations from which a table of all pairs of rows is worth its memory
 TIED = -1  # in a list of neighbours: which one it is depends on rounding
+LEAST_LEFT = 0.25  # of the squared length of each row, once the mean is subtracted
 RIGHT_ANGLE = 2.0  # the squared distance of two directions at right angles
 
 
@@ -128,10 +130,9 @@ class Neighbors:
 
     def shared(self, other: Neighbors) -> float:
         """Return the sum over all pairs of rows of the product of both weights."""
-        if self.n <= GRAM_LIMIT:
+        if self.n <= FEW:
             return float(np.vdot(self.dense(), other.dense()))
-        _, here, there = np.intersect1d(self.places, other.places, assume_unique=True, return_indices=True)
-        return float(self.weights[here] @ other.weights[there])
+        return float(self.weights @ other.at(self.places))
 
     def dense(self, values: Matrix | None = None) -> Matrix:
         """Return the weights, or other values of the same pairs of rows, as a matrix [n, n]."""
@@ -259,23 +260,73 @@ def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
 
 
 def _cosine_neighbors(x: Matrix, k: int, name: str) -> Neighbors:
-    side = Centering.of(x, name)
-    points = directions(side.source, lengths(side.source), side.mean, side.rest)
+    quick = _neighbors_without_centering(x, k, name)
+    if quick is not None:
+        return quick
+    points = _centered_directions(x, name)
 
     def exact(products: Matrix, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
-        some = points.take(rows)
-        to_squared_distances(products, some, points)
-        return _angular(products, some, points)
+        return _exact_angles(products, points, rows)
 
-    reach = reach_of(points) + 8 * unit_rounding(x.shape[1])
-    return nearest_by_products(products_of_rows(points.centered), reach, exact, k)
+    return nearest_by_products(
+        products_of_rows(points.centered), reach_of(points.noise) + 8 * unit_rounding(x.shape[1]), exact, k
+    )
 
 
-def reach_of(points: Points) -> Matrix:
+def _centered_directions(x: Matrix, name: str) -> Points:
+    side = Centering.of(x, name)
+    return directions(side.source, lengths(side.source), side.mean, side.rest)
+
+
+def _exact_angles(products: Matrix, points: Points, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+    """Return the angular distances of some rows to all, given their products, and the rounding errors."""
+    some = points.take(rows)
+    to_squared_distances(products, some, points)
+    return _angular(products, some, points)
+
+
+def reach_of(noise: Matrix) -> Matrix:
     """Return the most that the errors of two distances amount to, for directions at most 2 apart [n]."""
-    moved = points.noise + points.noise.max()
+    moved = noise + noise.max()
     reach: Matrix = 2 * moved * (4 + 2 * moved)
     return reach
+
+
+def _neighbors_without_centering(x: Matrix, k: int, name: str) -> Neighbors | None:
+    r"""Return the cosine neighbours from products of the rows as they are; None if these would lose digits.
+
+    With the mean m, $(x_i - m) \cdot (x_j - m) = x_i \cdot x_j - x_i \cdot m - x_j \cdot m + \|m\|^2$.
+    """
+    mean = SmallMean.of(x)
+    if mean is None:
+        return None
+    given = lengths(x)
+    squared = mean.out_of_lengths(given)
+    if (squared < LEAST_LEFT * given).any() or not squared.all():
+        return None
+    inverse = 1 / np.sqrt(squared)
+    shift, along = mean.along - mean.square, mean.along[:, None]
+
+    def cosines() -> Iterator[tuple[slice, Matrix]]:
+        for rows, products in products_of_rows(x):
+            products -= shift
+            products -= along[rows]
+            products *= inverse
+            products *= inverse[rows, None]
+            yield rows, products
+
+    @cache
+    def points() -> Points:
+        return _centered_directions(x, name)
+
+    def exact(products: Matrix, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+        return _exact_angles(products, points(), rows)
+
+    size, rounding = np.sqrt(given), unit_rounding(x.shape[1])
+    noise = rounding * (size + size.mean()) * inverse + rounding  # that of `directions`
+    # Uncentred products are at most 1 / LEAST_LEFT as large as centred ones, and so is their rounding.
+    reach = (reach_of(noise) + 8 * rounding) / LEAST_LEFT
+    return nearest_by_products(cosines(), reach, exact, k)
 
 
 def ordered_neighbors(x: Matrix, k: int, name: str = "x") -> NDArray[np.intp]:
@@ -287,8 +338,7 @@ def ordered_neighbors(x: Matrix, k: int, name: str = "x") -> NDArray[np.intp]:
         InputError: a value is not finite.
         DegenerateError: all rows are equal (up to rounding).
     """
-    side = Centering.of(x, name)
-    points = directions(side.source, lengths(side.source), side.mean, side.rest)
+    points = _centered_directions(x, name)
     result = np.empty((len(x), k), dtype=np.intp)
     for rows in row_blocks(len(x), len(x)):
         some = points.take(rows)

@@ -9,10 +9,10 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import as_matrix, bounded, check_varies, in_range, pair_to_center
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import unit_rounding
-from alignbench.metrics.kernels import GRAM_LIMIT
 from alignbench.metrics.nearest import (
     MANY,
     Neighbors,
@@ -27,7 +27,8 @@ from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, product_moments
 from alignbench.metrics.permuted_sparse import sparse_side
 from alignbench.metrics.queries import Queried
-from alignbench.metrics.sums import FEW, lengths
+from alignbench.metrics.small_means import SmallMean
+from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,7 +175,7 @@ class _Local:
     @classmethod
     def _of(cls, x: Matrix, k: int, name: str) -> _Local:
         check_varies(x, name)
-        rows = in_range(x)
+        rows = x if SmallMean.of(x) is not None else in_range(x)
         return cls.found(product_neighbors(rows, k), rows)
 
     @classmethod
@@ -205,7 +206,7 @@ class _Local:
     def _sums(self, values: Vector) -> tuple[float, float, float]:
         """Return tr(AA) and the sums of A and of AA, for a matrix A with these values at the neighbours."""
         n, found = self.neighbors.n, self.neighbors
-        if n <= GRAM_LIMIT:
+        if n <= FEW:
             own = found.dense(values)
             return float(np.vdot(own, own.T)), float(own.sum()), float(own.sum(axis=0) @ own.sum(axis=1))
         back = found.find(found.columns * n + found.rows)

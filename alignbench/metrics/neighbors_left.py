@@ -62,7 +62,7 @@ def cosine_neighbors_left(
         lost = ((size[left] + np.sqrt(square)) / distance) ** 2
         side = Centering.of(x[left], name)
         points = directions(side.source, lengths(side.source), side.mean, side.rest)
-        reach = reach_of(points) + 16 * unit_rounding(x.shape[1]) * (lost + lost.max())
+        reach = reach_of(points.noise) + 16 * unit_rounding(x.shape[1]) * (lost + lost.max())
 
         def cosines(
             left: Indices = left, along: Matrix = along, square: float = square, distance: Matrix = distance

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
-from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of an eigenvalue, as a share of the largest one
 LOST = 1e-9  # the share of a sum of singular values that rounding may change
+LEAST_LOST = 1e-11  # the same, of scores that are not drawn
 SINGLE_ERROR = 1e-6  # the share by which a draw in float32 may be off; else, all are drawn in float64
 NEAR = 1e-4  # of the value: closer draws are computed in float64 in any case
 LEAST_LEFT = 1e-3  # of a squared norm: with less left after a subtraction, it has lost digits
@@ -117,13 +118,19 @@ def _of_full_rank(side: Matrix) -> Matrix:
     return derived("full rank", side, compute)
 
 
-def _nuclear_by_squares(matrix: Matrix) -> float | None:
+def nuclear_norm(matrix: Matrix) -> float:
+    """Return the sum of the singular values: by their squares where this costs none of 11 digits."""
+    value = _nuclear_by_squares(matrix, LEAST_LOST)
+    return _nuclear(matrix) if value is None else value
+
+
+def _nuclear_by_squares(matrix: Matrix, most: float = LOST) -> float | None:
     """Return the sum of the singular values in half the time, by their squares; None if this loses digits."""
     shorter = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     squares = np.maximum(np.linalg.eigvalsh(shorter @ shorter.T), 0.0)
     values, error = np.sqrt(squares), ROUNDING * squares[-1]
     lost = np.minimum(np.sqrt(error), error / np.maximum(values, np.finfo(np.float64).tiny)).sum()
-    return float(values.sum()) if lost <= LOST * values.sum() else None
+    return float(values.sum()) if lost <= most * values.sum() else None
 
 
 def _nuclear_in_single(matrix: NDArray[np.float32]) -> float:

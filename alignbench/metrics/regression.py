@@ -9,6 +9,7 @@ import numpy as np
 from alignbench.columns import count_of
 from alignbench.errors import TooFewSamplesError
 from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import bounded, check_groups
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
@@ -16,7 +17,6 @@ from alignbench.metrics.leaving_out import RidgeFit, predictions_without
 from alignbench.metrics.procrustes import narrow
 from alignbench.metrics.ridge_null import ridge_draw
 from alignbench.metrics.ridge_paths import OUTER, PENALTIES, Path, chosen, outer_folds, scaled
-from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
-from alignbench.metrics.checks import as_matrix, as_unchecked_matrix, check_finite
+from alignbench.metrics.checks import LARGEST, as_matrix, as_unchecked_matrix, check_finite
 from alignbench.rows import unit_rows
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CUTS = (1, 5, 10)
 TIE = 1e-13  # rounding of a sum of some thousand products, as a share of the largest possible sum
+WORD = 64  # truth values that are counted at once
 BLOCK = 100_000  # scores that are compared at once, so that they stay in the cache
 
 
@@ -52,6 +53,8 @@ def first_hit(candidates: int, positives: int) -> Matrix:
 
     $P(r) = \binom{T-r}{m-1} / \binom{T}{m}$.
     """
+    if positives == 1:
+        return np.full(candidates, 1 / candidates)
     total = comb(candidates, positives)
     return np.asarray([comb(candidates - r, positives - 1) / total for r in range(1, candidates + 1)])
 
@@ -102,27 +105,39 @@ def _ranks_without_ties(scores: Matrix, right: NDArray[np.bool_] | None) -> tupl
     """
     ranks, alone = np.empty(len(scores)), np.empty(len(scores), dtype=bool)
     step = max(1, BLOCK // scores.shape[1])
+    counter = _Counter(min(step, len(scores)), scores.shape[1])
     for start in range(0, len(scores), step):
         rows = slice(start, start + step)
         block = scores[rows]
-        largest = np.maximum(block.max(axis=1), -block.min(axis=1))
-        if not np.isfinite(largest).all():
+        largest = float(np.sqrt(np.vdot(block, block)))  # a bound, in a single pass
+        if not 1 / LARGEST < largest < LARGEST:  # squares leave the range, or are not finite
             check_finite(scores, "similarity")
+            largest = float(np.abs(block).max())
         if right is None:
             best = np.diagonal(block, offset=start)
         else:
             best = np.where(right[rows], block, -np.inf).max(axis=1)
-        margin = 2 * TIE * largest  # wider than the reach of a tie
-        above = _count(block > (best + margin)[:, None])
-        alone[rows] = _count(block >= (best - margin)[:, None]) == above + 1
+        margin = 2 * TIE * largest  # wider than the reach of a tie in any of the rows
+        above = counter.above(block, best + margin)
+        alone[rows] = counter.above(block, best - margin) == above + 1
         ranks[rows] = above + 1
     return ranks, alone
 
 
-def _count(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the number of True in each row."""
-    counts: NDArray[np.intp] = np.bitwise_count(np.packbits(mask, axis=1)).sum(axis=1, dtype=np.intp)
-    return counts
+class _Counter:
+    """Counts the scores above a limit in each of at most `rows` rows of n scores."""
+
+    def __init__(self, rows: int, n: int) -> None:
+        self._mask = np.zeros((rows, -(-n // WORD) * WORD), dtype=bool)  # the last columns remain False
+        self._n = n
+
+    def above(self, scores: Matrix, limits: Matrix) -> NDArray[np.intp]:
+        """Return how many scores of each row are above its limit."""
+        mask = self._mask[: len(scores)]
+        np.greater(scores, limits[:, None], out=mask[:, : self._n])
+        words = np.packbits(mask.ravel()).view(np.uint64).reshape(len(mask), -1)
+        counts: NDArray[np.intp] = np.bitwise_count(words).sum(axis=1, dtype=np.intp)
+        return counts
 
 
 def retrieval(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import check_groups
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import centered_sides
@@ -19,7 +20,7 @@ from alignbench.metrics.ridge_paths import (
     outer_folds,
     path_of_many,
 )
-from alignbench.metrics.sums import FEW, gram
+from alignbench.metrics.sums import gram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

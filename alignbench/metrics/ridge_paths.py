@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.derived import derived
 from alignbench.metrics.procrustes import narrow
-from alignbench.metrics.sums import FEW, gram
+from alignbench.metrics.sums import gram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

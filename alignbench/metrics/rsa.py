@@ -9,14 +9,13 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.blocks import products_of_rows
+from alignbench.metrics.blocks import FEW, products_of_rows
 from alignbench.metrics.checks import bounded, pair_to_center
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import Points, rounding_of, to_squared_distances
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, kernel_product
-from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +90,9 @@ class _Order:
 
     @classmethod
     def of(cls, x: Matrix, name: str) -> _Order:
-        return derived("order of distances", x, lambda: cls(*_runs(*_upper_distances(Points.of(x, name)))))
+        return derived(
+            "order of distances", x, lambda: cls(*_runs(*_upper_distances(Points.where_they_are(x, name))))
+        )
 
     def ranks(self, name: str) -> tuple[Matrix, float]:
         """Return the centred ranks of all distances [m], and their norm."""

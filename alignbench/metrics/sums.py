@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import DegenerateError
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.derived import derived
 from alignbench.metrics.nulls import KernelMoments, permutation_moments
+from alignbench.metrics.small_means import SmallMean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
 
-FEW = 300  # up to this many rows, the form of a product makes no difference in time
 LARGE = 2**21  # entries from which a copy of a product is worth avoiding
 CANCELLATION = 1e-3  # HSIC₁ below this share of ‖A‖² has lost digits in the feature form
 
@@ -48,6 +49,22 @@ def lengths(x: Matrix) -> Matrix:
     return result
 
 
+def _products(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix, float, float, float]:
+    """Return aᵢ, bᵢ, ⟨A, B⟩, ‖A‖² and ‖B‖² of two sides; see `LinearSums`.
+
+    With fewer rows than both sides have columns together, two Gram matrices take fewer operations than three
+    products of columns: n²(dx + dy) < n(dx + dy)².
+    """
+    if FEW < len(x) < x.shape[1] + y.shape[1]:
+        return _of_grams(gram(x), gram(y))
+    return lengths(x), lengths(y), inner(x, y), inner(x, x), inner(y, y)
+
+
+def _of_grams(a: Matrix, b: Matrix) -> tuple[Matrix, Matrix, float, float, float]:
+    xy, xx, yy = (float(np.vdot(*pair)) for pair in ((a, b), (a, a), (b, b)))
+    return np.diagonal(a), np.diagonal(b), xy, xx, yy
+
+
 @dataclass(frozen=True, slots=True)
 class LinearSums:
     """Sums over n centred pairs, where aᵢ = ‖xᵢ‖², bᵢ = ‖yᵢ‖², A = XXᵀ, B = YYᵀ.
@@ -76,39 +93,40 @@ class LinearSums:
 
     @classmethod
     def of_features(cls, x: Matrix, y: Matrix) -> LinearSums:
-        """Return the sums of centred sides [n, dx] and [n, dy].
-
-        With fewer rows than both sides have columns together, two Gram matrices take fewer operations than
-        three products of columns: n²(dx + dy) < n(dx + dy)².
-        """
-        return derived("linear sums", (x, y), lambda: cls._of_features(x, y))
+        """Return the sums of centred sides [n, dx] and [n, dy]."""
+        return derived("linear sums", (x, y), lambda: cls._of(*_products(x, y)))
 
     @classmethod
-    def _of_features(cls, x: Matrix, y: Matrix) -> LinearSums:
-        if FEW < len(x) < x.shape[1] + y.shape[1]:
-            return cls.of_kernels(gram(x), gram(y))
-        a, b = lengths(x), lengths(y)
-        return cls(
-            n=len(x),
-            xy=inner(x, y),
-            xx=inner(x, x),
-            yy=inner(y, y),
-            trace_x=float(a.sum()),
-            trace_y=float(b.sum()),
-            square_x=float(a @ a),
-            square_y=float(b @ b),
-            product=float(a @ b),
+    def of_uncentered(cls, x: Matrix, y: Matrix) -> LinearSums | None:
+        """Return the sums of the centred sides, given sides as they are; None if those have to be centred."""
+        return derived("uncentred sums", (x, y), lambda: cls._of_uncentered(x, y))
+
+    @classmethod
+    def _of_uncentered(cls, x: Matrix, y: Matrix) -> LinearSums | None:
+        mean_x, mean_y = SmallMean.of(x), SmallMean.of(y)
+        if mean_x is None or mean_y is None:
+            return None
+        a, b, xy, xx, yy = _products(x, y)
+        return cls._of(
+            mean_x.out_of_lengths(a),
+            mean_y.out_of_lengths(b),
+            mean_x.out_of_inner(mean_y, xy),
+            mean_x.out_of_inner(mean_x, xx),
+            mean_y.out_of_inner(mean_y, yy),
         )
 
     @classmethod
     def of_kernels(cls, kernel_x: Matrix, kernel_y: Matrix) -> LinearSums:
         """Return the sums of doubly centred kernels [n, n]."""
-        a, b = np.diagonal(kernel_x), np.diagonal(kernel_y)
+        return cls._of(*_of_grams(kernel_x, kernel_y))
+
+    @classmethod
+    def _of(cls, a: Matrix, b: Matrix, xy: float, xx: float, yy: float) -> LinearSums:
         return cls(
-            n=len(kernel_x),
-            xy=float(np.vdot(kernel_x, kernel_y)),
-            xx=float(np.vdot(kernel_x, kernel_x)),
-            yy=float(np.vdot(kernel_y, kernel_y)),
+            n=len(a),
+            xy=xy,
+            xx=xx,
+            yy=yy,
             trace_x=float(a.sum()),
             trace_y=float(b.sum()),
             square_x=float(a @ a),

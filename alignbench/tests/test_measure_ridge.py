@@ -23,8 +23,7 @@ def test_the_section_says_how_many_cells_cover_too_little() -> None:
         for n, draws, covered, p in ((400, 100, 97, None), (90, 50, 40, 0.01))
     ]
     text = ridge.text_of(columns, [(CalibrationCell("types", 900, "ridge_r2", 100), 7)])
-    assert "of 50 to 100 draws\na cell" in text
-    assert "1 of 2 cells are below 90%" in text
+    assert "of 50 to 100 draws a cell. 1 of 2 cells\nare below 90%" in text
     assert "| ridge_r2: normal | **80.0%**, width " in text
     assert " | – | 97.0%, width " in text
     assert "| ridge_r2: normal | **100.0%, too many** |" in text

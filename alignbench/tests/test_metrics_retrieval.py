@@ -119,3 +119,31 @@ def test_cosines_are_taken_after_the_train_means() -> None:
         cosine_similarity(x, y, center=[[2, 1], [0, 0]])
     with pytest.raises(InputError, match="same width, got 2 and 3"):
         cosine_similarity(x, np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-170, 1e160, 0.0])
+@pytest.mark.parametrize("n", [70, 449])
+def test_ranks_are_counted_in_blocks_whatever_the_range(n: int, factor: float) -> None:
+    rng = np.random.default_rng(n)
+    scores = np.round(100 * rng.normal(size=(n, n)))  # with ties
+    scores += 100 * np.eye(n)
+    scores[n // 2] *= 1e6  # so that a margin for its whole block would be far too wide for other rows
+    scores[-1] = 0.0
+    rounding = 1 + 2e-16 * rng.integers(-2, 3, size=scores.shape)  # ties are up to rounding
+    found = retrieval(scores * rounding * factor, cuts=(1, 10))
+    for row in range(n):
+        best = scores[row, row]
+        above = 0 if factor == 0 else int((scores[row] > best).sum())
+        tied = n if factor == 0 else int((scores[row] == best).sum())
+        at = above + np.arange(1, tied + 1)
+        assert found.reciprocal_ranks[row] == pytest.approx(float(np.mean(1 / at)), rel=1e-12)
+        for k in (1, 10):
+            assert found.hits[k][row] == pytest.approx(float(np.mean(at <= k)), rel=1e-12)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_is_refused_in_any_block(bad: float) -> None:
+    scores = np.zeros((449, 449))
+    scores[-1, 0] = bad
+    with pytest.raises(InputError, match=r"similarity: 1 of 201601 values are NaN or infinite .* row 448"):
+        retrieval(scores)

@@ -189,7 +189,7 @@ def test_shared_neighbors_are_the_same_from_sparse_and_from_dense_weights(
     rng = np.random.default_rng(0)
     a, b = cosine_neighbors(SIDES[kind](rng), 5), cosine_neighbors(SIDES[kind](rng), 5)
     dense = a.shared(b)
-    monkeypatch.setattr(nearest, "GRAM_LIMIT", 10)
+    monkeypatch.setattr(nearest, "FEW", 10)
     assert a.shared(b) == pytest.approx(dense, rel=1e-14)
     assert dense == pytest.approx((a.dense() * b.dense()).sum(), rel=1e-14)
 
@@ -217,7 +217,7 @@ def test_cknna_is_the_same_from_sparse_and_from_dense_sums(
     drawn = draw.draw(x, y, orders)
     np.testing.assert_array_equal(drawn, np.concatenate([draw.draw(x, y, order[None]) for order in orders]))
     assert drawn == pytest.approx([cknna(x, y[order]) for order in orders], rel=1e-9, abs=1e-12)
-    monkeypatch.setattr(neighbors, "GRAM_LIMIT", 10)
+    monkeypatch.setattr(neighbors, "FEW", 10)
     assert cknna(x, y) == pytest.approx(value, rel=1e-12)
 
 
@@ -277,7 +277,7 @@ def plain_cknna(x: np.ndarray, y: np.ndarray, k: int) -> float:
 
 @pytest.mark.parametrize("limit", [10, 2000])
 def test_cknna_with_shared_places_is_that_of_whole_masks(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbors, "GRAM_LIMIT", limit)
+    monkeypatch.setattr(neighbors, "FEW", limit)
     rng = np.random.default_rng(0)
     x = rng.integers(-3, 4, size=(70, 4)).astype(float)
     y = x + rng.integers(-1, 2, size=(70, 4))

@@ -20,7 +20,8 @@ from alignbench.experiments import many
 from alignbench.experiments.many import plan_of, subsample
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS, SharedBasis, linear_cka_null, linear_cka_within_mean
-from alignbench.metrics.cells import CELLS, PairCells, cells_of, cross_cells, side_cells
+from alignbench.metrics.cell_passes import cross_cells, side_cells
+from alignbench.metrics.cells import CELLS, PairCells, cells_of
 from alignbench.metrics.cka import linear_cka_draw
 from alignbench.metrics.permuted import ProductMoments
 from alignbench.stats import evaluate

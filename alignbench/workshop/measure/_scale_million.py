@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
-from alignbench.metrics.cells import ROWS
+from alignbench.metrics.cell_passes import ROWS
 from alignbench.workshop.measure._many_pairs import Memory, pair_of, written
 
 if TYPE_CHECKING:

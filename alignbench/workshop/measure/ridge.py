@@ -11,7 +11,8 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from alignbench.metrics.sums import FEW
+from alignbench.metrics.blocks import FEW
+from alignbench.metrics.regression import CLEAR
 from alignbench.paths import cache_home
 from alignbench.workshop.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT
 from alignbench.workshop.measure._calibration_cells import CalibrationCell, ScoreDraws, compute, missing, read
@@ -79,6 +80,7 @@ def text_of(columns: list[ScoreDraws], unfinished: list[tuple[CalibrationCell, i
         draws=" to ".join(str(count) for count in dict.fromkeys((*drawn[:1], *drawn[-1:]))) or "no",
         permutations=PERMUTATIONS,
         few=FEW,
+        clear=CLEAR,
         short=short,
         cells=len(spans),
         coverages=coverage_table(spans, SIZES),

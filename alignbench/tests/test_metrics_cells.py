@@ -1,0 +1,85 @@
+"""Moments in cells are plain sums over the rows of each cell, and what comes of them loses no digits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from alignbench.errors import InputError
+from alignbench.metrics.cell_passes import cross_cells, side_cells
+from alignbench.metrics.cells import CELLS, OUT
+from alignbench.metrics.halves import based_scores
+from alignbench.metrics.moments import Moments
+from alignbench.metrics.procrustes import nuclear_norm
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float64]
+
+N, DX, DY = 20_000, 6, 4  # more rows than a chunk has
+
+
+def rows(dtype: Any = np.float64) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.intp]]:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(N, DX)) + 100
+    y = x[:, :DY] + rng.normal(size=(N, DY))
+    return x.astype(dtype), y.astype(dtype), rng.integers(OUT, CELLS, N)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_each_cell_has_the_sums_of_its_rows(dtype: Any) -> None:
+    x, y, cell = rows(dtype)
+    side_x, side_y = side_cells(x, cell), side_cells(y, cell)
+    cross = cross_cells(x, y, side_x, side_y, cell)
+    for c in range(CELLS):
+        a, b = (
+            values[cell == c].astype(np.float64) - side.shift for values, side in ((x, side_x), (y, side_y))
+        )
+        of_x, of_pair = side_x.moments([c]), cross.moments([c])
+        p = np.square(a).sum(axis=1)
+        assert side_x.n[c] == len(a)
+        np.testing.assert_allclose(of_x.outer, a.T @ a, rtol=1e-11)
+        np.testing.assert_allclose(of_x.total, a.sum(axis=0), rtol=1e-10, atol=1e-9)
+        np.testing.assert_allclose(of_x.px, p @ a, rtol=1e-10, atol=1e-8)
+        np.testing.assert_allclose(of_pair.outer, a.T @ b, rtol=1e-11)
+        assert of_x.pp == pytest.approx(float(p @ p), rel=1e-12)
+        assert of_pair.pq == pytest.approx(float(p @ np.square(b).sum(axis=1)), rel=1e-12)
+
+
+def test_moments_of_some_cells_are_symmetric_and_add_up() -> None:
+    x, _, cell = rows()
+    side = side_cells(x, cell)
+    together = side.moments(range(CELLS)).outer
+    np.testing.assert_array_equal(together, together.T)
+    np.testing.assert_allclose(together, sum(side.moments([c]).outer for c in range(CELLS)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("row", [5, N - 1])
+def test_a_value_that_is_not_finite_is_named_in_any_chunk(row: int) -> None:
+    x, _, cell = rows(np.float32)
+    cell[row], x[row, 2] = 0, np.nan
+    with pytest.raises(InputError, match=r"rows: 1 of .* values are NaN or infinite"):
+        side_cells(x, cell)
+
+
+@pytest.mark.parametrize("decay", [1.0, 1e-3, 1e-8, 1e-14, 0.0])
+@pytest.mark.parametrize("shape", [(30, 50), (50, 30), (30, 30)])
+def test_the_sum_of_singular_values_has_eleven_digits(decay: float, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.normal(size=(d, 30)))[0] for d in shape)
+    values = np.append(np.geomspace(1, max(decay, 1e-16), 29), decay)
+    assert nuclear_norm((left * values) @ right.T) == pytest.approx(values.sum(), rel=1e-11)
+
+
+def test_a_direction_without_variance_has_a_root_too() -> None:
+    x, y, _ = rows()
+    x, y = x[:500, :DY] - 100, y[:500] - 100
+    x[:, 1] = 0.0
+    moments = Moments.from_arrays(x, y)
+    found = based_scores(moments, moments, "none", DY)["bures_similarity"]
+    a, b = (side - side.mean(axis=0) for side in (x, y))
+    singular = np.linalg.svd(a @ b.T, compute_uv=False)
+    assert found == pytest.approx(singular.sum() / np.sqrt(np.vdot(a, a) * np.vdot(b, b)), rel=1e-10)
