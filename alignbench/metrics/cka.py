@@ -121,7 +121,7 @@ LINEAR_NULL = NullModel(
     null=LINEAR_NULL,
     interval="jackknife",
     deletions=_linear_deletions,
-    squares=5,
+    squares=6,
     streamed=lambda sample: sample.sums.linear_cka(),
 )
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
@@ -201,7 +201,7 @@ def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp
     ),
     interval="jackknife",
     deletions=_calibrated_deletions,
-    squares=5,
+    squares=6,
     streamed=lambda sample: sample.sums.calibrated_cka(),
 )
 def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:

@@ -158,7 +158,7 @@ def _debiased_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]
     ),
     interval="jackknife",
     deletions=_debiased_deletions,
-    squares=6,
+    squares=7,
     streamed=lambda sample: sample.debiased_cka,
 )
 def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:

@@ -124,7 +124,7 @@ def _permuted(found: Neighbors, codes: Indices | None) -> PermutedSide:
         draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean, moments=_mutual_moments
     ),
     deletions=_mutual_deletions,
-    squares=3,
+    squares=4,
     queried=Queried(ask_mutual),
 )
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
@@ -331,7 +331,7 @@ def _cknna_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> d
     settings=_cknna_settings,
     null=NullModel(draw=_cknna_draw),
     deletions=_cknna_deletions,
-    squares=2.5,
+    squares=2.7,
     queried=Queried(ask_cknna, further=True),
 )
 def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:

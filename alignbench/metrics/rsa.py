@@ -194,7 +194,7 @@ def _null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
         draw=_draw, exact=_null, within_mean=_within_mean, moments=_moments, draws=199, max_groups=500
     ),
     deletions=_deletions,
-    squares=4,
+    squares=7,
 )
 def rsa(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the Spearman correlation of the two sides' pairwise Euclidean distances.

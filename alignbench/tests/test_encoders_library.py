@@ -111,7 +111,7 @@ def test_consent_to_pickles_reaches_a_tag_of_open_clip(
     allowed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     handle: Any = resolve("open_clip:ViT-B-32/laion2b_s34b_b79k", allow_pickle=allowed)
-    repository = handle.source.answer.label
+    repository = handle.source.inner.label
     folder = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / "main"
     folder.mkdir(parents=True)
     (folder / "open_clip_config.json").write_text("{}", encoding="utf-8")
@@ -269,7 +269,7 @@ def test_timm_names_lead_to_timms_repositories() -> None:
     )
     assert resolve(f"timm:{VIT}@augreg_in21k").info.source == f"timm/{VIT}.augreg_in21k"
     handle: Any = resolve(f"timm:{VIT}")
-    assert handle.source.answer.label == f"timm/{VIT}.augreg_in21k_ft_in1k"
+    assert handle.source.inner.label == f"timm/{VIT}.augreg_in21k_ft_in1k"
 
 
 def test_an_unknown_model_of_timm_says_what_was_meant() -> None:

@@ -32,7 +32,7 @@ def said_by_timm(name: str) -> Any:
 def repository(spec: str) -> str:
     """Return the repository that is asked."""
     source: Any = resolve(spec).source
-    return str(getattr(source, "answer", source).label)
+    return str(getattr(source, "inner", source).label)
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_a_name_with_its_weights_under_another_keeps_its_own_architecture(
 def test_the_architecture_of_a_name_without_tag_is_the_name() -> None:
     handle: Any = resolve(f"timm:{QUICK}")
     assert handle.source.settings == {"architecture": QUICK}
-    assert handle.source.answer.label.startswith("timm/vit_base_patch16_clip_224.")
+    assert handle.source.inner.label.startswith("timm/vit_base_patch16_clip_224.")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_file_does_not_tell_its_activation_so_a_note_does(
 def test_names_are_resolved_without_torch() -> None:
     code = (
         "import sys; from alignbench.encoders import resolve\n"
-        f"assert resolve('timm:{QUICK}.openai').source.answer.label\n"
+        f"assert resolve('timm:{QUICK}.openai').source.inner.label\n"
         "assert resolve('timm:vit_base_patch16_clip_224.openai').notes\n"
         "assert not {'torch', 'timm', 'open_clip'} & set(sys.modules)"
     )

@@ -65,7 +65,7 @@ def measure(options: argparse.Namespace) -> None:
         pair = pair_of(*sides)
         for metric in metrics:  # imports and the first allocations are nobody's cost
             evaluate_pair(metric, pair.take(range(100)), Settings())
-        evaluate_pair(METRICS.get("linear_cka"), pair.take(range(_CLOSED)), Settings())
+        evaluate_pair(METRICS.get("linear_cka"), pair.take(range(min(_CLOSED, rows))), Settings())
         parts = [] if options.pair_whole else [_parts(metric, pair) for metric in metrics]
         forget()
         in_run = [_seconds(_scored, metric, pair) for metric in metrics]
