@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from PIL import Image
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+    from transformers import PreTrainedModel
 
     from alignbench.encoders.networks import AnyVision
     from alignbench.encoders.options import EncoderOptions
@@ -214,7 +215,7 @@ def load(request: LoadRequest[EncoderOptions]) -> AnyVisionTower:
     if type(settings) not in MODEL_MAPPING:
         raise _refused(located, name, "has no class in transformers that gives hidden states")
     classes = MODEL_MAPPING[type(settings)]
-    cls: Any = classes[0] if isinstance(classes, tuple) else classes
+    cls = cast("type[PreTrainedModel]", classes[0] if isinstance(classes, tuple) else classes)
     if cls.main_input_name != "pixel_values" and not issubclass(cls, ProjectsBoth):
         raise _refused(located, name, "is no vision encoder: it reads texts, or generates them from images")
     if cls.input_modalities == "video":
@@ -243,7 +244,9 @@ def load(request: LoadRequest[EncoderOptions]) -> AnyVisionTower:
     return tower
 
 
-def _described(cls: Any, settings: Any, tensors: Mapping[str, Tensor], located: Location) -> torch.nn.Module:
+def _described(
+    cls: type[PreTrainedModel], settings: Any, tensors: Mapping[str, Tensor], located: Location
+) -> torch.nn.Module:
     """Return the model that a configuration describes, without numbers.
 
     Raises:
@@ -261,7 +264,7 @@ def _described(cls: Any, settings: Any, tensors: Mapping[str, Tensor], located: 
     return shell
 
 
-def _takes_pooling(cls: Any) -> bool:
+def _takes_pooling(cls: type[PreTrainedModel]) -> bool:
     return "add_pooling_layer" in inspect.signature(cls.__init__).parameters
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor
+    from transformers import PreTrainedModel
 
     from alignbench.weights.source import Location
 
@@ -37,7 +38,7 @@ class Architecture:
         arguments: what its constructor is told besides.
     """
 
-    cls: Any
+    cls: type[PreTrainedModel]
     config: Any
     state: dict[str, Tensor] | None
     arguments: dict[str, Any]

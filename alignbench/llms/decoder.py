@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
+    from transformers import PreTrainedModel
 
     from alignbench.llms.networks import TextNetwork
     from alignbench.llms.options import LLMOptions
@@ -170,7 +171,9 @@ def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
     return kept.sum(dim=1) / weights.sum(dim=1)
 
 
-def load_decoder(request: LoadRequest[LLMOptions], cls: Any, config: Any, **arguments: Any) -> Any:
+def load_decoder(
+    request: LoadRequest[LLMOptions], cls: type[PreTrainedModel], config: Any, **arguments: Any
+) -> Any:
     """Return a decoder model on its device, or distributed over all GPUs, or quantized.
 
     Raises:

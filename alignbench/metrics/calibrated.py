@@ -110,7 +110,12 @@ class _Scale:
 
 
 def calibrated(
-    base: Metric, name: str, *, best: float = 1.0, mean: Callable[..., float] | None = None
+    base: Metric,
+    name: str,
+    *,
+    best: float = 1.0,
+    mean: Callable[..., float] | None = None,
+    squares: float | None = None,
 ) -> Metric:
     """Return a metric calibrated by what shuffled pairs get, with all its declared properties.
 
@@ -120,6 +125,8 @@ def calibrated(
         best: the best possible value of the metric.
         mean: (x, y, **settings) -> the exact mean over all re-pairings; by default that of the metric's null.
             Without any, the mean of 40 re-pairings that depend on the names of the groups and the seed.
+        squares: the matrices that it holds at once (see `Metric`); by default as many as the metric, whose
+            intervals may take more, as its blocks are left out in another way.
 
     Raises:
         InputError: the metric doesn't see the pairing, or lower values are better.
@@ -159,6 +166,7 @@ def calibrated(
         parts=None,
         flags=None,
         deletions=None,
+        squares=base.squares if squares is None else squares,
         interval="blocks" if base.interval else None,
         streamed=None,
         queried=_asked(base, best),
@@ -214,10 +222,10 @@ def _drawn(base: Metric, x: Matrix, y: Matrix, permutations: Indices, keywords: 
     return np.asarray([base.fn(x, y[p], **keywords) for p in permutations])
 
 
-for _name, _function, _mean in (
-    ("calibrated_mutual_knn", mutual_knn, None),
-    ("calibrated_cknna", cknna, cknna_mean),
-    ("calibrated_rsa", rsa, None),
-    ("calibrated_procrustes", procrustes_similarity, None),
+for _name, _function, _mean, _squares in (
+    ("calibrated_mutual_knn", mutual_knn, None, 2.5),
+    ("calibrated_cknna", cknna, cknna_mean, 1.5),
+    ("calibrated_rsa", rsa, None, None),
+    ("calibrated_procrustes", procrustes_similarity, None, None),
 ):
-    METRICS.add(calibrated(METRICS.get(_function.__name__), _name, mean=_mean))
+    METRICS.add(calibrated(METRICS.get(_function.__name__), _name, mean=_mean, squares=_squares))

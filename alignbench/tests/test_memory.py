@@ -44,8 +44,7 @@ def peak(name: str, n: int, **how: Any) -> int:
 def test_a_metric_holds_as_many_matrices_as_it_declares(name: str) -> None:
     few, many = 400, 600  # both above DRAWN_UP_TO, so that both take the way of many rows
     squares = (peak(name, many) - peak(name, few)) / 8 / (many**2 - few**2)
-    # A calibrated metric declares what its base does, whose intervals may take more.
-    assert 0.4 * METRICS.get(name).squares < squares < 1.2 * METRICS.get(name).squares
+    assert 0.6 * METRICS.get(name).squares < squares < 1.2 * METRICS.get(name).squares
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Also as the last word of a longer name, such as `vision_model`.
 _MODEL = re.compile(
-    r"(.*_)?(decoder|encoder|handle|head|llm|loaded|model|module|network|processor|projector|tokenizer|tower|"
+    r"cls|(.*_)?(decoder|encoder|handle|head|llm|loaded|model|module|network|processor|projector|tokenizer|tower|"
     r"vision|visual|whole)"
 )
 # What only a model, a tokenizer or an image processor is asked for.
