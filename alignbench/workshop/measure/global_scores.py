@@ -6,17 +6,12 @@ and continued where they stopped; `--page` writes the section without drawing mo
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from threadpoolctl import threadpool_limits
-
-from alignbench.paths import cache_home
 from alignbench.workshop.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT
-from alignbench.workshop.measure._calibration_cells import CalibrationCell, ScoreDraws, compute, read
+from alignbench.workshop.measure._calibration_cells import CalibrationCell, ScoreDraws
 from alignbench.workshop.measure._calibration_checks import Coverage, RejectionRate, coverage, size
+from alignbench.workshop.measure._calibration_section import CalibrationSection, Unfinished
 from alignbench.workshop.measure._calibration_tables import coverage_table, size_table
-from alignbench.workshop.sections import CALIBRATION, page_text, template, with_section
+from alignbench.workshop.sections import template
 
 HELD_OUT = ("svcca_heldout", "pwcca_heldout")
 NAMES = ("svcca", "pwcca", "cca_mean", "logme", "gw_identity", *HELD_OUT)
@@ -44,29 +39,16 @@ def plan(draws: int) -> list[CalibrationCell]:
 
 def main(argv: list[str]) -> None:
     """Compute the missing draws and write the section."""
-    parser = argparse.ArgumentParser(prog="python -m alignbench.measure global_scores", description=__doc__)
-    parser.add_argument("--out", type=Path, default=CALIBRATION, help="the page (%(default)s)")
-    work = cache_home() / "calibration"
-    parser.add_argument("--work", type=Path, default=work, help="the folder of the draws (%(default)s)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help="draws of a cell (%(default)s)")
-    parser.add_argument("--page", action="store_true", help="draw nothing, write what there is")
-    options = parser.parse_args(argv)
-    if options.draws < 2:
-        parser.error("--draws: expected at least 2")
-    cells = plan(options.draws)
-    if not options.page:
-        options.work.mkdir(parents=True, exist_ok=True)
-        with threadpool_limits(1):
-            for cell in cells:
-                compute(cell, options.work)
-                print(f"{cell.name}: {cell.draws:,} draws", flush=True)
-    text = text_of(list(read(cells, options.work)), cells)
-    options.out.write_text(with_section(page_text(options.out), "global_scores", text), encoding="utf-8")
-    print(f"wrote {options.out}")
+    CalibrationSection("global_scores", __doc__, "calibration", DRAWS, 2, plan, text_of).run(argv)
 
 
-def text_of(columns: list[ScoreDraws], cells: list[CalibrationCell]) -> str:
-    """Return the section of the draws that there are of the cells of a plan."""
+def text_of(columns: list[ScoreDraws], unfinished: Unfinished) -> str:
+    """Return the section of the draws that there are.
+
+    Args:
+        columns: the draws of the cells, finished or not.
+        unfinished: the unfinished cells, with their number of draws.
+    """
     rates: dict[tuple[str, str, int], RejectionRate] = {}
     spans: dict[tuple[str, str, int], Coverage] = {}
     for column in sorted(columns, key=lambda column: (NAMES.index(column.score), column.cell.n)):
@@ -76,24 +58,22 @@ def text_of(columns: list[ScoreDraws], cells: list[CalibrationCell]) -> str:
         if span := coverage(column):
             spans[key] = span
     return template("global_scores").format(
-        draws=max((cell.draws for cell in cells), default=0),
+        draws=max(cell.draws for cell in (*(c.cell for c in columns), *(cell for cell, _ in unfinished))),
         permutations=PERMUTATIONS,
         held_out=OF_HELD_OUT,
         cells=len(rates),
         sizes=size_table(rates, SIZES),
         coverages=coverage_table(spans, SIZES),
-        missing=_missing(columns, cells),
+        missing=_missing(unfinished),
     )
 
 
-def _missing(columns: list[ScoreDraws], cells: list[CalibrationCell]) -> str:
+def _missing(unfinished: Unfinished) -> str:
     """Return which scores lack draws at which n, with the fewest that a cell has."""
-    drawn = {column.cell.name: len(column.drawn) for column in columns}
     fewest: dict[tuple[str, int], int] = {}
-    for cell in cells:
-        if (count := drawn.get(cell.name, 0)) < cell.draws:
-            key = (cell.metric, cell.n)
-            fewest[key] = min(count, fewest.get(key, count))
+    for cell, count in unfinished:
+        key = (cell.metric, cell.n)
+        fewest[key] = min(count, fewest.get(key, count))
     if not fewest:
         return "All cells have all their draws."
     listed = "; ".join(

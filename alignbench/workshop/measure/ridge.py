@@ -6,19 +6,14 @@ they stopped; `--page` writes the section without drawing more.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from threadpoolctl import threadpool_limits
-
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.regression import CLEAR
-from alignbench.paths import cache_home
 from alignbench.workshop.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT
-from alignbench.workshop.measure._calibration_cells import CalibrationCell, ScoreDraws, compute, missing, read
+from alignbench.workshop.measure._calibration_cells import CalibrationCell, ScoreDraws
 from alignbench.workshop.measure._calibration_checks import coverage, size
+from alignbench.workshop.measure._calibration_section import CalibrationSection, Unfinished
 from alignbench.workshop.measure._calibration_tables import coverage_table, size_table
-from alignbench.workshop.sections import CALIBRATION, page_text, template, with_section
+from alignbench.workshop.sections import template
 
 SIZES = (90, 300, 400, 900)
 TESTED = (90,)  # with p-values, whose draws take long with more groups
@@ -42,28 +37,10 @@ def plan(draws: int) -> list[CalibrationCell]:
 
 def main(argv: list[str]) -> None:
     """Compute the missing draws and write the section."""
-    parser = argparse.ArgumentParser(prog="python -m alignbench.measure ridge", description=__doc__)
-    parser.add_argument("--out", type=Path, default=CALIBRATION, help="the page (%(default)s)")
-    work = cache_home() / "calibration-ridge"
-    parser.add_argument("--work", type=Path, default=work, help="the folder of the draws (%(default)s)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help="draws of a cell (%(default)s)")
-    parser.add_argument("--page", action="store_true", help="draw nothing, write what there is")
-    options = parser.parse_args(argv)
-    if options.draws < 4:
-        parser.error("--draws: expected at least 4")
-    cells = plan(options.draws)
-    if not options.page:
-        options.work.mkdir(parents=True, exist_ok=True)
-        with threadpool_limits(1):
-            for cell in cells:
-                compute(cell, options.work)
-                print(f"{cell.name}: {cell.draws:,} draws", flush=True)
-    text = text_of(list(read(cells, options.work)), missing(cells, options.work))
-    options.out.write_text(with_section(page_text(options.out), "ridge", text), encoding="utf-8")
-    print(f"wrote {options.out}")
+    CalibrationSection("ridge", __doc__, "calibration-ridge", DRAWS, 4, plan, text_of).run(argv)
 
 
-def text_of(columns: list[ScoreDraws], unfinished: list[tuple[CalibrationCell, int]]) -> str:
+def text_of(columns: list[ScoreDraws], unfinished: Unfinished) -> str:
     """Return the section of the draws that there are.
 
     Args:
