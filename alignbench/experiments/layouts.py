@@ -176,7 +176,7 @@ def _quiet() -> Iterator[None]:
 def _one_thread() -> Iterator[None]:
     # Sums of several threads differ from run to run, and on a few hundred rows a pool of threads costs ten
     # times what it gains. Only libraries that have been imported before are limited.
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import get_cached_controller
 
-    with threadpool_limits(1):
+    with get_cached_controller().limit(limits=1):
         yield

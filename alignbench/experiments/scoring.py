@@ -217,10 +217,10 @@ def blas_threads(pair: Pair) -> AbstractContextManager[object]:
     """Return a context in which products and decompositions of a small pair take one thread."""
     # On small products a pool of threads costs more than it gains, and with other processes on the machine
     # (`-n 2`) its busy waiting made a run six times slower.
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import get_cached_controller  # another look at all libraries takes milliseconds
 
     small = pair.x.values.size + pair.y.values.size < _WORTH_THREADS
-    return threadpool_limits(1, user_api="blas") if small else nullcontext()
+    return get_cached_controller().limit(limits=1, user_api="blas") if small else nullcontext()
 
 
 def identity(pair: Pair, experiment: str, seed: int) -> dict[str, Any]:

@@ -279,7 +279,8 @@ class Collector:
         scored = [model.info for model in models if model.missing is not None]
         toys = toy_warnings(scored, dataset.origin)
         width, warned = self.printer.width, [*self.session.copies, *toys]
-        metrics = [METRICS.get(name) for name in METRICS if name in named_in(demand.tests, tuple(METRICS))]
+        named = named_in(demand.tests, tuple(METRICS))
+        metrics = [METRICS.get(name) for name in METRICS if name in named]
         notes += [("score", sentence) for sentence in plan_of(metrics, dataset.n_groups)]
         notes += [
             ("images", f"{experiment.name} looks at images of its own, not at these samples")

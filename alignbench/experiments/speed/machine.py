@@ -203,11 +203,11 @@ def threads(count: int) -> Iterator[None]:
     Each of several threads waits for the slowest at every step: on two cores that other processes also used,
     a forward pass of 13 ms took 1,500 ms, while a single thread took 8 ms as on an idle machine.
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import get_cached_controller
 
     torch: Any = sys.modules.get("torch")
     before = torch.get_num_threads() if torch is not None else None
-    with threadpool_limits(count):
+    with get_cached_controller().limit(limits=count):
         if torch is not None:
             torch.set_num_threads(count)
         try:
