@@ -13,6 +13,7 @@ from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.memory import check_room, is_out_of_memory
 from alignbench.metrics.basis import basis_settings
 from alignbench.metrics.derived import Derived, keeping
+from alignbench.metrics.products import CPU, products_on
 from alignbench.stats import evaluate, p_value
 from alignbench.types import Null, Score
 from alignbench.units import plural
@@ -45,6 +46,7 @@ class Settings:
         k: the width of the shared basis; None makes it as wide as the samples and `dims` allow.
         dims: the widths of all models of the run; they bound the shared basis, so that scores of different
             models can be compared.
+        device: what embeds the data; if it is a GPU with float64, large products are computed there, too.
     """
 
     seed: int = 42
@@ -52,6 +54,12 @@ class Settings:
     basis: str = "procrustes"
     k: int | None = None
     dims: tuple[int, ...] = ()
+    device: str = CPU
+
+    @property
+    def computing(self) -> str:
+        """The device that computes large products: of all that torch knows, CUDA's have float64."""
+        return self.device if self.device.partition(":")[0] == "cuda" else CPU
 
     @property
     def draws(self) -> int:
@@ -171,7 +179,7 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
     unlabelled = "labels" in metric.optional and len(set(pair.labels)) < 2
     params = settings.basis_params(n, dims) if needs_basis(metric) else None
     if in_blocks(metric, n):
-        with blas_threads(pair):
+        with blas_threads(pair), products_on(settings.computing):
             return evaluate_many(
                 metric,
                 pair,
@@ -181,7 +189,7 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
                 n_permutations=settings.permutations,
                 **how,
             )
-    with blas_threads(pair), keeping(_DERIVED):
+    with blas_threads(pair), products_on(settings.computing), keeping(_DERIVED):
         return evaluate(
             metric,
             pair.x.values,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.metrics.products import product
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,6 +34,7 @@ def products_of_rows(x: Matrix) -> Iterator[tuple[slice, Matrix]]:
     n = len(x)
     step = max(1, WHOLE // n)
     for start in range(0, n, step):
-        products: Matrix = x[start : start + step] @ x.T
+        # Of all rows, this is the product of a matrix with its own transpose.
+        products: Matrix = product(x[start : start + step], x.T)
         for rows in row_blocks(len(products), n):
             yield slice(start + rows.start, start + rows.stop), products[rows]

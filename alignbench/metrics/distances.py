@@ -9,6 +9,7 @@ import numpy as np
 
 from alignbench.metrics.blocks import row_blocks
 from alignbench.metrics.checks import Centering
+from alignbench.metrics.products import product
 from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths
 
@@ -88,7 +89,7 @@ def squared_distances(a: Points, b: Points | None = None) -> Matrix:
     at exactly 0.
     """
     other = a if b is None else b
-    result: Matrix = a.centered @ other.centered.T
+    result: Matrix = product(a.centered, other.centered.T)
     for rows in row_blocks(*result.shape):
         to_squared_distances(result[rows], a.take(rows), other, rows.start if b is None else None)
     return result

@@ -12,6 +12,7 @@ from alignbench.errors import DegenerateError
 from alignbench.metrics.checks import as_matrix, check_range
 from alignbench.metrics.distances import Points, unit_rounding
 from alignbench.metrics.nearest import TIED, angular_distances, directions, nearest_weights
+from alignbench.metrics.products import product
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ class Products(Rows):
     def distances(self, a: Points, b: Points) -> tuple[Matrix, Matrix]:
         """Return the negative products and their rounding errors."""
         sizes = np.outer(np.sqrt(a.sizes), np.sqrt(b.sizes))
-        return -(a.centered @ b.centered.T), unit_rounding(a.centered.shape[1]) * sizes
+        return -product(a.centered, b.centered.T), unit_rounding(a.centered.shape[1]) * sizes
 
 
 class Known:
@@ -350,7 +351,7 @@ def _candidates(among: Rows, queries: Indices, kept: int) -> tuple[Indices, Matr
     place = np.minimum(np.searchsorted(among.rows, queries), len(among.rows) - 1)
     place[among.rows[place] != queries] = -1
     for start, values in _chunks(among.x, among.rows, among.name, PRODUCTS // max(1, len(queries))):
-        further = own @ among.points(values).centered.T
+        further = product(own, among.points(values).centered.T)
         inside = np.flatnonzero((place >= start) & (place < start + len(values)))
         further[inside, place[inside] - start] = -np.inf
         products = np.concatenate([products, further], axis=1)

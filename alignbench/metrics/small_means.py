@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.metrics.blocks import FEW, row_blocks
+from alignbench.metrics.products import product
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +75,7 @@ class SmallMean:
 
         None if a column's mean is larger than its spread, so that its own variance would lose digits.
         """
-        n, products = len(self.rows), self.rows.T @ self.rows
+        n, products = len(self.rows), product(self.rows.T, self.rows)
         if (n * np.square(self.mean) > np.diagonal(products) / 2).any():
             return None
         for rows in row_blocks(*products.shape):

@@ -12,6 +12,7 @@ from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.derived import derived
 from alignbench.metrics.nulls import KernelMoments, permutation_moments
+from alignbench.metrics.products import product
 from alignbench.metrics.small_means import SmallMean
 
 if TYPE_CHECKING:
@@ -27,20 +28,20 @@ def inner(x: Matrix, y: Matrix) -> float:
     """Return ⟨XXᵀ, YYᵀ⟩ = ‖XᵀY‖² by the form that takes fewer operations."""
     n, dx, dy = len(x), x.shape[1], y.shape[1]
     if x is y:
-        return derived("inner", x, lambda: _sum_of_squares(x @ x.T if n < dx else x.T @ x))
+        return derived("inner", x, lambda: _sum_of_squares(product(x, x.T) if n < dx else product(x.T, x)))
     if n * (dx + dy) < dx * dy:
-        return float(np.vdot(x @ x.T, y @ y.T))
-    return _sum_of_squares(x.T @ y)
+        return float(np.vdot(product(x, x.T), product(y, y.T)))
+    return _sum_of_squares(product(x.T, y))
 
 
-def _sum_of_squares(product: Matrix) -> float:
-    """Return ‖P‖², of a large product without a copy."""
-    return float(np.square(product).sum() if product.size < LARGE else np.vdot(product, product))
+def _sum_of_squares(matrix: Matrix) -> float:
+    """Return ‖P‖², of a large matrix without a copy."""
+    return float(np.square(matrix).sum() if matrix.size < LARGE else np.vdot(matrix, matrix))
 
 
 def gram(x: Matrix) -> Matrix:
     """Return XXᵀ."""
-    return derived("gram", x, lambda: x @ x.T)
+    return derived("gram", x, lambda: product(x, x.T))
 
 
 def lengths(x: Matrix) -> Matrix:

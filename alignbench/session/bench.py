@@ -14,6 +14,7 @@ from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.llms import LLM
 from alignbench.metrics import METRICS
 from alignbench.types import ModelInfo
+from alignbench.weights.precision import resolve_device
 from alignbench.weights.protocols import gives_patches
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class SessionBench:
     def settings(self) -> Settings:
         """The settings of the run's scores, without those of a shared basis."""
         options = self.session.options
-        return Settings(options.seed, options.permutations, options.basis, options.k)
+        device = resolve_device(options.device)
+        return Settings(options.seed, options.permutations, options.basis, options.k, device=device)
 
     @cached_property
     def basis_settings(self) -> Settings:

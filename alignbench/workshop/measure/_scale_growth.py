@@ -60,7 +60,8 @@ def measure(options: argparse.Namespace) -> None:
     what = "value, null and interval" if options.growth_whole else "value alone"
     sizes = ", ".join(f"{n:,}" for n in options.sizes)
     print(
-        f"{what}, {options.growth_width} columns, as in a run: CPU seconds and peak MiB beside the vectors at n = {sizes}"
+        f"{what}, {options.growth_width} columns, as in a run: "
+        f"CPU seconds and peak MiB beside the vectors at n = {sizes}"
     )
     print("s: of a sample of the groups; q: some groups asked among all")
     for name in options.growth_metrics:

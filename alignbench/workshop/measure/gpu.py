@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from alignbench.workshop.measure._gpu_lab import Lab
 
-SECTIONS = ("correct", "memory", "speed", "large")
+SECTIONS = ("correct", "products", "memory", "speed", "large")
 SECONDS = 280.0
 
 
@@ -52,10 +52,11 @@ def main(argv: list[str]) -> int:
 
 
 def _steps(lab: Lab, sections: Sequence[str]) -> list[Step]:
-    from alignbench.workshop.measure import _gpu_correct, _gpu_memory, _gpu_speed
+    from alignbench.workshop.measure import _gpu_correct, _gpu_memory, _gpu_products, _gpu_speed
 
     by_name = {
         "correct": _gpu_correct.steps,
+        "products": _gpu_products.steps,
         "memory": _gpu_memory.steps,
         "speed": _gpu_speed.steps,
         "large": _large,
