@@ -212,8 +212,23 @@ class RankTable:
     ranks: Matrix
     hits: dict[int, Matrix]
 
+    @classmethod
+    def stacked(cls, tables: Sequence[RankTable]) -> RankTable:
+        """Return the table of the queries of all of these tables, in order."""
+        return cls(
+            np.concatenate([table.reciprocal for table in tables]),
+            np.concatenate([table.ranks for table in tables]),
+            {k: np.concatenate([table.hits[k] for table in tables]) for k in tables[0].hits},
+        )
 
-def rank_table(similarity: ArrayLike, codes: NDArray[np.intp], *, cuts: Sequence[int] = CUTS) -> RankTable:
+
+def rank_table(
+    similarity: ArrayLike,
+    codes: NDArray[np.intp],
+    *,
+    groups: NDArray[np.intp] | None = None,
+    cuts: Sequence[int] = CUTS,
+) -> RankTable:
     """Return the ranks of every group for every query, so that re-pairing groups only looks them up.
 
     In the column of each query's own group, it equals `retrieval`.
@@ -221,6 +236,7 @@ def rank_table(similarity: ArrayLike, codes: NDArray[np.intp], *, cuts: Sequence
     Args:
         similarity: scores [q, n] of queries against candidates; larger is better.
         codes: the group number 0 ... of each candidate [n]; each group has at least one.
+        groups: the groups whose ranks are wanted, ascending; the table has a column for each. By default all.
         cuts: the values of k in recall@k.
 
     Raises:
@@ -228,14 +244,18 @@ def rank_table(similarity: ArrayLike, codes: NDArray[np.intp], *, cuts: Sequence
     """
     scores = as_matrix(similarity, "similarity")
     n = scores.shape[1]
-    sizes = np.bincount(codes) if codes.shape == (n,) else np.zeros(1)
+    sizes = np.bincount(codes) if codes.shape == (n,) else np.zeros(1, dtype=np.intp)
     if not sizes.all():
         raise InputError(f"codes: expected the group of each of {n} candidates, numbered without gaps")
     order = np.argsort(codes, kind="stable")
+    if groups is not None:
+        order = order[np.isin(codes[order], groups)]
+        sizes = sizes[groups]
+    member = np.repeat(np.arange(len(sizes)), sizes)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     best = np.maximum.reduceat(scores[:, order], starts, axis=1)
     ties = _ties(scores)
-    close = (best[:, codes[order]] - scores[:, order] <= ties[:, None]).astype(np.intp)
+    close = (best[:, member] - scores[:, order] <= ties[:, None]).astype(np.intp)
     positives = np.add.reduceat(close, starts, axis=1)
     above, tied = np.empty(best.shape, dtype=np.intp), np.empty(best.shape, dtype=np.intp)
     for row, ascending in enumerate(np.sort(scores, axis=1)):

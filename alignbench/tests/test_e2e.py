@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from alignbench.metrics import cosine_similarity, mrr_chance, rank_table, recall
 from alignbench.plots import FigureInputs
 from alignbench.projectors.fit import Training
 from alignbench.stats.prediction import predicts
+from alignbench.stats.splits import some_groups
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.report_fakes import make_model, make_scores, make_trained_scores
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from alignbench.types import Pair, Score
 
+E2E = import_module("alignbench.experiments.e2e.retrieval")  # the package has a function of this name
 QUICK = Repeats(splits=2, seeds=2, epochs=60, permutations=199)
 
 
@@ -48,8 +51,25 @@ def test_the_table_gives_what_retrieval_gives_for_every_pairing(ties: bool) -> N
             np.testing.assert_allclose(hits[at], right.hits[k])
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_a_table_of_some_groups_has_their_columns_of_the_whole_table(ties: bool) -> None:
+    rng = np.random.default_rng(1)
+    codes = np.unique(rng.integers(0, 9, 30), return_inverse=True)[1]
+    similarity = rng.integers(0, 4, (12, 30)).astype(float) if ties else rng.normal(size=(12, 30))
+    some = np.array([1, 2, 5, codes.max()])
+    whole, part = rank_table(similarity, codes), rank_table(similarity, codes, groups=some)
+    assert np.array_equal(part.ranks, whole.ranks[:, some])
+    assert np.array_equal(part.reciprocal, whole.reciprocal[:, some])
+    assert all(np.array_equal(hits, whole.hits[k][:, some]) for k, hits in part.hits.items())
+
+
+@pytest.mark.parametrize("asked", [1000, 3])
 @pytest.mark.parametrize("per_group", [1, 3])
-def test_scores_are_those_of_retrieval_on_the_held_out_rows(per_group: int) -> None:
+def test_scores_are_those_of_retrieval_on_the_held_out_rows(
+    per_group: int, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(E2E, "ASKED", asked)
+    monkeypatch.setattr(E2E, "WHOLE", 100)  # a few queries at a time
     pair = make_pair(60, per_group=per_group)
     found = by_name(pair, "cosine")
     groups = np.asarray(pair.groups)
@@ -61,13 +81,31 @@ def test_scores_are_those_of_retrieval_on_the_held_out_rows(per_group: int) -> N
             mean = pair.y.values[one.rows.train].astype(np.float64).mean(axis=0)
             cosines = cosine_similarity(one.prediction, pair.y.values[test], center=np.stack([mean, mean]))
             right = groups[test][:, None] == groups[test][None, :]
+            queries = some_groups(groups[test], asked, QUICK.seed, f"queried in split {one.rows.number}")
+            assert len(set(groups[test][queries])) == min(asked, 12 // per_group)
             for direction, sims in (("image_to_text", cosines), ("text_to_image", cosines.T)):
-                result = retrieval(sims, right)
+                result = retrieval(sims[queries], right[queries])
                 values.setdefault((direction, "mrr"), []).append(result.mrr)
                 values.setdefault((direction, "median_rank"), []).append(result.median_rank)
                 values.setdefault((direction, "recall_at_5"), []).append(result.recall[5])
     for key, expected in values.items():
         np.testing.assert_allclose(found[key].repeats, expected, atol=1e-6)
+        assert ("queried" in found[key].flags) == (asked == 3)
+        assert found[key].params.get("queries") == (3 * per_group if asked == 3 else None)
+
+
+def test_asking_some_held_out_groups_still_tells_pairs_from_shuffled_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(E2E, "ASKED", 12)
+    related, unrelated = (
+        by_name(make_pair(150, noise=noise), "ridge")["image_to_text", "mrr"] for noise in (0.3, None)
+    )
+    assert related.null is not None
+    assert unrelated.null is not None
+    assert related.null.p == pytest.approx(0.01)
+    assert (related.value or 0) > 2 * (related.chance or 1)
+    assert (unrelated.null.p or 0) > 0.05
 
 
 def test_every_score_has_its_direction_its_chance_and_its_bounds() -> None:

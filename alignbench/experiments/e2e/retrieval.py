@@ -9,10 +9,20 @@ import numpy as np
 
 from alignbench.columns import codes_of
 from alignbench.errors import DegenerateError
+from alignbench.experiments.queried import FURTHER, QUERIED
 from alignbench.experiments.trained import course, not_applicable, plan, train_all, trained_score
-from alignbench.metrics.retrieval import CUTS, cosine_similarity, mrr_chance, rank_table, recall_chance
+from alignbench.metrics.blocks import WHOLE
+from alignbench.metrics.retrieval import (
+    CUTS,
+    RankTable,
+    cosine_similarity,
+    mrr_chance,
+    rank_table,
+    recall_chance,
+)
 from alignbench.projectors import RIDGE
 from alignbench.stats import draw_permutations, draw_within, multi_split_p, p_value, rng_for
+from alignbench.stats.splits import some_groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +31,6 @@ if TYPE_CHECKING:
 
     from alignbench.experiments.repeats import Repeats
     from alignbench.experiments.trained import Outcome, Rows
-    from alignbench.metrics.retrieval import RankTable
     from alignbench.types import Pair, Score
 
     Matrix = NDArray[np.float64]
@@ -31,6 +40,40 @@ EXPERIMENT = "e2e"
 DIRECTIONS = ("image_to_text", "text_to_image")
 MEASURES = (*(f"recall_at_{k}" for k in CUTS), "mrr", "median_rank")
 PATIENCE = 30
+ASKED = FURTHER  # held-out groups of a split that are looked for among all; more take too much memory
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldOut:
+    """The held-out rows of a split, and which of them are looked for.
+
+    Args:
+        codes: the group number 0 ... of each held-out row [m], which is a candidate.
+        asked: the groups that are looked for, ascending [g].
+        queries: the rows of these groups, as positions among the held-out ones [q].
+    """
+
+    codes: Codes
+    asked: Codes
+    queries: Codes
+
+    @classmethod
+    def of(cls, pair: Pair, rows: Rows, seed: int) -> _HeldOut:
+        names = np.asarray(pair.groups)[rows.test]
+        # These codes hold for queries and candidates, even in a control, whose text order[i] replaces text i.
+        codes = codes_of(names)
+        queries = np.flatnonzero(some_groups(names, ASKED, seed, f"{QUERIED} in split {rows.number}"))
+        return cls(codes, np.unique(codes[queries]), queries)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all held-out groups are looked for."""
+        return len(self.queries) == len(self.codes)
+
+    @property
+    def places(self) -> Codes:
+        """The place of each query's group among those that are looked for [q]."""
+        return np.searchsorted(self.asked, self.codes[self.queries])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +100,8 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
 
     A linear projector is solved for the train groups ("ridge"), or trained on four fifths of them and stopped
     by the loss on the rest. Candidates are all rows of the held-out groups; those of the query's own group
-    are right. Cosines are centred on the mean of the train texts, as in the training of the projector.
+    are right. Queries are the rows of all held-out groups, or of `ASKED` of them. Cosines are centred on the
+    mean of the train texts, as in the training of the projector.
 
     Args:
         pair: the embeddings.
@@ -86,7 +130,12 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
         "candidates": float(np.mean([rows.test.sum() for rows in splits])),
         "centred": "on the train rows' mean of y",
     }
-    return [_score(pair, key, of_key, repeats, params) for key, of_key in measured.items()]
+    held_out = [_HeldOut.of(pair, rows, repeats.seed) for rows in splits]
+    flags: tuple[str, ...] = ()
+    if not all(of_split.whole for of_split in held_out):
+        params["queries"] = float(np.mean([len(of_split.queries) for of_split in held_out]))
+        flags = (QUERIED,)
+    return [_score(pair, key, of_key, repeats, params, flags) for key, of_key in measured.items()]
 
 
 def _fields(direction: str, measure: str, loss: str) -> dict[str, Any]:
@@ -94,7 +143,12 @@ def _fields(direction: str, measure: str, loss: str) -> dict[str, Any]:
 
 
 def _score(
-    pair: Pair, key: tuple[str, str], measured: _Measurements, repeats: Repeats, params: Mapping[str, Any]
+    pair: Pair,
+    key: tuple[str, str],
+    measured: _Measurements,
+    repeats: Repeats,
+    params: Mapping[str, Any],
+    flags: Sequence[str],
 ) -> Score:
     direction, measure = key
     rank = measure == "median_rank"
@@ -113,6 +167,7 @@ def _score(
             "draws": repeats.permutations,
         },
         params={"direction": direction, **params},
+        flags=flags,
         chance=float(np.mean(measured.chance)),
         **_fields(direction, measure, str(params["loss"])),
     )
@@ -127,25 +182,32 @@ def _rank_split(
 ) -> None:
     """Add the values of one split's trainings to the measurements."""
     rows = true[0].rows
-    # These codes hold for queries and candidates, even in a control, whose text order[i] replaces text i.
-    codes = codes_of(np.asarray(pair.groups)[rows.test])
+    held_out = _HeldOut.of(pair, rows, repeats.seed)
     for direction in DIRECTIONS:
-        trained = [_rank(pair, codes, outcome, direction) for outcome in true]
-        controls = [_rank(pair, codes, outcome, direction) for outcome in shuffled]
+        trained = [_rank(pair, held_out, outcome, direction) for outcome in true]
+        controls = [_rank(pair, held_out, outcome, direction) for outcome in shuffled]
         for measure in MEASURES:
             add = measured[direction, measure]
-            add.values.append([_own(measure, codes, table) for table in trained])
-            add.controls.append([_own(measure, codes, table) for table in controls])
-            add.chance.append(_chance(measure, codes))
+            add.values.append([_own(measure, held_out, table) for table in trained])
+            add.controls.append([_own(measure, held_out, table) for table in controls])
+            add.chance.append(_chance(measure, held_out))
         if repeats.permutations:
-            _permute(pair, rows, codes, trained, repeats, direction, measured)
+            _permute(pair, rows, held_out, trained, repeats, direction, measured)
 
 
-def _rank(pair: Pair, codes: Codes, outcome: Outcome, direction: str) -> RankTable:
+def _rank(pair: Pair, held_out: _HeldOut, outcome: Outcome, direction: str) -> RankTable:
     y = pair.y.values[outcome.order]
     mean = y[outcome.rows.train].mean(axis=0, dtype=np.float64)
-    cosines = cosine_similarity(outcome.prediction, y[outcome.rows.test], center=np.stack([mean, mean]))
-    return rank_table(cosines if direction == "image_to_text" else cosines.T, codes)
+    center, sides = np.stack([mean, mean]), (outcome.prediction, y[outcome.rows.test])
+    if held_out.whole:
+        cosines = cosine_similarity(*sides, center=center)
+        return rank_table(cosines if direction == "image_to_text" else cosines.T, held_out.codes)
+    asking, candidates = sides if direction == "image_to_text" else sides[::-1]
+    at_once = max(1, WHOLE // len(candidates))
+    parts = np.split(held_out.queries, range(at_once, len(held_out.queries), at_once))
+    cosines_of = (cosine_similarity(asking[part], candidates, center=center) for part in parts)
+    tables = [rank_table(cosines, held_out.codes, groups=held_out.asked) for cosines in cosines_of]
+    return RankTable.stacked(tables)
 
 
 def _cells(measure: str, table: RankTable) -> Matrix:
@@ -155,34 +217,40 @@ def _cells(measure: str, table: RankTable) -> Matrix:
     return table.ranks if measure == "median_rank" else table.hits[int(measure.rpartition("_")[2])]
 
 
-def _own(measure: str, codes: Codes, table: RankTable) -> float:
+def _own(measure: str, held_out: _HeldOut, table: RankTable) -> float:
     """Return the measure with every query's own group taken as the right one."""
-    each = _cells(measure, table)[np.arange(len(codes)), codes]
+    each = _cells(measure, table)[np.arange(len(held_out.queries)), held_out.places]
     return float(np.median(each) if measure == "median_rank" else each.mean())
 
 
-def _chance(measure: str, codes: Codes) -> float:
+def _chance(measure: str, held_out: _HeldOut) -> float:
     """Return the measure of a guesser; for the median rank, the mean expected rank (n + 1) / (m + 1)."""
-    n, positives = len(codes), np.bincount(codes)[codes].tolist()
+    codes = held_out.codes
+    n, positives = len(codes), np.bincount(codes)[codes[held_out.queries]].tolist()
+    by_count = {m: _chance_of(measure, n, m) for m in set(positives)}
+    return float(np.mean([by_count[m] for m in positives]))
+
+
+def _chance_of(measure: str, n: int, positives: int) -> float:
     if measure == "median_rank":
-        return float(np.mean([(n + 1) / (m + 1) for m in positives]))
+        return (n + 1) / (positives + 1)
     if measure == "mrr":
-        return float(np.mean([mrr_chance(n, m) for m in positives]))
-    return float(np.mean([recall_chance(n, m, int(measure.rpartition("_")[2])) for m in positives]))
+        return mrr_chance(n, positives)
+    return recall_chance(n, positives, int(measure.rpartition("_")[2]))
 
 
 def _permute(
     pair: Pair,
     rows: Rows,
-    codes: Codes,
+    held_out: _HeldOut,
     tables: Sequence[RankTable],
     repeats: Repeats,
     direction: str,
     measured: Mapping[tuple[str, str], _Measurements],
 ) -> None:
     """Add the split's p of every measure's mean over seeds, with held-out groups exchanged."""
-    labels = np.asarray(pair.labels)[rows.test]
-    first = np.unique(codes, return_index=True)[1]
+    labels, places = np.asarray(pair.labels)[rows.test][held_out.queries], held_out.places
+    first = np.unique(places, return_index=True)[1]
     types = codes_of(labels[first])
     rng = rng_for(repeats.seed, f"held-out pairs of split {rows.number}")
     drawn = draw_permutations(len(first), repeats.permutations, rng)
@@ -195,17 +263,17 @@ def _permute(
         value = float(np.mean(add.values[-1]))
         for orders, p_values in ((drawn, add.p), (inside, add.within_p)):
             if orders is not None:
-                null = _permuted_values(measure, cells, codes, orders)
+                null = _permuted_values(measure, cells, places, orders)
                 p_values.append(p_value(value, null, higher_is_better=measure != "median_rank"))
 
 
-def _permuted_values(measure: str, cells: Matrix, codes: Codes, orders: Codes) -> Matrix:
+def _permuted_values(measure: str, cells: Matrix, places: Codes, orders: Codes) -> Matrix:
     """Return the measure's mean over seeds for each order of the groups [draws]."""
-    queries = np.arange(len(codes))
+    queries = np.arange(len(places))
     if measure != "median_rank":
         cells = cells.mean(axis=0, keepdims=True)
     total = np.zeros(len(orders))
     for table in cells:
-        picked = table[queries, orders[:, codes]]
+        picked = table[queries, orders[:, places]]
         total += np.median(picked, axis=1) if measure == "median_rank" else picked.mean(axis=1)
     return total / len(cells)
