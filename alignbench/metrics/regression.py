@@ -15,13 +15,16 @@ from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.leaving_out import RidgeFit, predictions_without
 from alignbench.metrics.procrustes import narrow
+from alignbench.metrics.ridge_folds import OUTER, folds_of
 from alignbench.metrics.ridge_null import ridge_draw
-from alignbench.metrics.ridge_paths import OUTER, PENALTIES, Path, chosen, outer_folds, scaled
+from alignbench.metrics.ridge_paths import PENALTIES, Path, chosen, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from alignbench.metrics.ridge_folds import Fold
 
     Matrix = NDArray[np.float64]
     Mask = NDArray[np.bool_]
@@ -42,15 +45,15 @@ def _fits(
 ) -> Iterator[tuple[Mask, Mask, Matrix, RidgeFit]]:
     """Yield for each outer fold its (train, test) masks, narrowed targets, and the fit that it chooses."""
     targets, best = narrow(b), chosen(a, b, names, seed)
-    for number, (train, test) in enumerate(outer_folds(names, seed)):
+    for fold in folds_of(a, names, seed):
 
-        def fitted(
-            train: Mask = train, test: Mask = test, penalty: float = PENALTIES[best[number]]
-        ) -> RidgeFit:
-            inside, outside = scaled(a[train], a[test])
-            return RidgeFit.of(inside, targets[train] - targets[train].mean(axis=0), outside, penalty)
+        def fitted(fold: Fold = fold, penalty: float = PENALTIES[best[fold.number]]) -> RidgeFit:
+            inside, outside = scaled(a[fold.train], a[fold.test])
+            centred = targets[fold.train] - targets[fold.train].mean(axis=0)
+            return RidgeFit.of(inside, centred, outside, penalty)
 
-        yield train, test, targets, derived(("ridge fit", number, names.tobytes(), seed), (a, b), fitted)
+        fit = derived(("ridge fit", fold.number, names.tobytes(), seed), (a, b), fitted)
+        yield fold.train, fold.test, targets, fit
 
 
 def _errors(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> tuple[float, float]:
@@ -63,10 +66,11 @@ def _errors(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> tuple[f
             total += float(np.square(rest).sum())
         return error, total
     best, targets = chosen(a, b, names, seed), narrow(b)
-    for number, (train, test) in enumerate(outer_folds(names, seed)):
-        path = Path.fit(a[train], a[test])
-        error += float(path.errors(targets[train], targets[test])[best[number]])
-        total += float(np.square(targets[test] - targets[train].mean(axis=0)).sum())
+    for fold in folds_of(a, names, seed):
+        path = Path.fit(a[fold.train], a[fold.test])
+        train, test = targets[fold.train], targets[fold.test]
+        error += float(path.errors(train, test)[best[fold.number]])
+        total += float(np.square(test - train.mean(axis=0)).sum())
     return error, total
 
 

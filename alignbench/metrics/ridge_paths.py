@@ -1,4 +1,4 @@
-"""The nested folds of ridge, its predictions for all penalties, and the penalties that the folds choose."""
+"""Ridge predictions for all penalties, and the penalties that the inner folds choose."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.derived import derived
 from alignbench.metrics.procrustes import narrow
+from alignbench.metrics.ridge_folds import folds_of
 from alignbench.metrics.sums import gram
 
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.metrics.ridge_folds import Fold
+
     Matrix = NDArray[np.float64]
-    Mask = NDArray[np.bool_]
     Indices = NDArray[np.intp]
 
 PENALTIES = 10.0 ** np.arange(-4, 5)
-OUTER, INNER = 5, 3
 LEAST_LEFT = 1e-3  # of mean squared lengths: with less variance, products of rows have lost digits
 NOTHING = 1e-20  # below this, a variance is rounding, for sides whose largest deviation is about 1
 SHARED_UP_TO = 2000  # rows: up to here, decompositions are kept for the null and for other targets
@@ -100,37 +101,19 @@ class Path:
         )
 
 
-def outer_folds(names: NDArray[np.str_], seed: int) -> Iterator[tuple[Mask, Mask]]:
-    """Yield (train, test) masks of the rows for each outer fold."""
-    return _splits(names, OUTER, seed, "outer fold")
-
-
-def inner_folds(names: NDArray[np.str_], train: Mask, seed: int, number: int) -> Iterator[tuple[Mask, Mask]]:
-    """Yield (train, test) masks of the train rows of outer fold `number` for each of its inner folds."""
-    return _splits(names[train], INNER, seed, f"inner fold {number}")
-
-
-def _splits(groups: NDArray[np.str_], parts: int, seed: int, purpose: str) -> Iterator[tuple[Mask, Mask]]:
-    from alignbench.stats.splits import assign
-
-    fold = assign(groups, parts, seed, purpose)
-    for number in range(parts):
-        yield fold != number, fold == number
-
-
-def inner_paths(x: Matrix, names: NDArray[np.str_], train: Mask, seed: int, number: int) -> list[Path]:
-    """Return the paths of the inner folds of outer fold `number`."""
-    folds = inner_folds(names, train, seed, number)
+def inner_paths(x: Matrix, names: NDArray[np.str_], seed: int, fold: Fold) -> list[Path]:
+    """Return the paths of the inner folds of an outer fold."""
     if len(x) <= FEW:
-        inside = x[train]
-        return [Path.fit(inside[fit], inside[check]) for fit, check in folds]
+        inside = x[fold.train]
+        return [Path.fit(inside[fit], inside[check]) for fit, check in fold.inner]
 
     def compute() -> list[Path]:
-        return [path_of_many(x, *(np.flatnonzero(train)[part] for part in fold)) for fold in folds]
+        rows = np.flatnonzero(fold.train)
+        return [path_of_many(x, rows[fit], rows[check]) for fit, check in fold.inner]
 
     if len(x) > SHARED_UP_TO:
         return compute()
-    return derived(("ridge paths", number, names.tobytes(), seed), x, compute)
+    return derived(("ridge paths", fold.number, names.tobytes(), seed), x, compute)
 
 
 def path_of_many(x: Matrix, train: Indices, test: Indices) -> Path:
@@ -149,9 +132,8 @@ def chosen(x: Matrix, y: Matrix, names: NDArray[np.str_], seed: int) -> list[int
 
 def _choices(x: Matrix, y: Matrix, names: NDArray[np.str_], seed: int) -> Iterator[int]:
     targets = narrow(y)
-    for number, (train, _) in enumerate(outer_folds(names, seed)):
-        errors, inside = np.zeros(len(PENALTIES)), targets[train]
-        paths = inner_paths(x, names, train, seed, number)
-        for path, (fit, check) in zip(paths, inner_folds(names, train, seed, number), strict=True):
+    for fold in folds_of(x, names, seed):
+        errors, inside = np.zeros(len(PENALTIES)), targets[fold.train]
+        for path, (fit, check) in zip(inner_paths(x, names, seed, fold), fold.inner, strict=True):
             errors += path.errors(inside[fit], inside[check])
         yield int(np.argmin(errors))
