@@ -15,9 +15,10 @@ from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.leaving_out import RidgeFit, predictions_without
 from alignbench.metrics.procrustes import narrow
+from alignbench.metrics.ridge_choice import chosen
 from alignbench.metrics.ridge_folds import OUTER, folds_of
 from alignbench.metrics.ridge_null import ridge_draw
-from alignbench.metrics.ridge_paths import PENALTIES, Path, chosen, scaled
+from alignbench.metrics.ridge_paths import PENALTIES, Path, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,9 +69,9 @@ def _errors(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> tuple[f
     best, targets = chosen(a, b, names, seed), narrow(b)
     for fold in folds_of(a, names, seed):
         path = Path.fit(a[fold.train], a[fold.test])
-        train, test = targets[fold.train], targets[fold.test]
-        error += float(path.errors(train, test)[best[fold.number]])
-        total += float(np.square(test - train.mean(axis=0)).sum())
+        known, rest = targets[fold.train], targets[fold.test]
+        error += float(path.errors(known, rest)[best[fold.number]])
+        total += float(np.square(rest - known.mean(axis=0)).sum())
     return error, total
 
 

@@ -1,4 +1,4 @@
-"""Ridge predictions for all penalties, and the penalties that the inner folds choose."""
+"""Ridge predictions for all penalties."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ import numpy as np
 
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.derived import derived
-from alignbench.metrics.procrustes import narrow
-from alignbench.metrics.ridge_folds import folds_of
 from alignbench.metrics.sums import gram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from alignbench.metrics.ridge_folds import Fold
@@ -39,6 +35,20 @@ def scaled(train: Matrix, test: Matrix) -> tuple[Matrix, Matrix]:
     return a * scale, b * scale
 
 
+def centred_products(kernel: Matrix, cross: Matrix) -> tuple[Matrix, Matrix] | None:
+    """Return products of the train rows [n, n], and of the test rows with them [n_test, n], of scaled rows.
+
+    The result is None if the train rows vary too little for their products to have digits of it.
+    """
+    means, others = kernel.mean(axis=0), cross.mean(axis=1)
+    middle = means.mean()
+    centred = kernel - means - (means - middle)[:, None]
+    variance = float(np.trace(centred)) / (len(kernel) - 1)
+    if variance <= LEAST_LEFT * np.trace(kernel) / len(kernel):
+        return None
+    return centred / variance, (cross - means - (others - middle)[:, None]) / variance
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """Ridge predictions for all penalties λ: left · diag(1/(values + λ)) · right · (Y_train − mean)."""
@@ -59,19 +69,12 @@ class Path:
 
     @classmethod
     def of_kernel(cls, kernel: Matrix, cross: Matrix) -> Path | None:
-        """Return the path from products of the train rows [n, n] and of the test rows with them [n_test, n].
-
-        The result is None if the train rows vary too little for their products to have digits of it.
-        """
-        means, others = kernel.mean(axis=0), cross.mean(axis=1)
-        middle = means.mean()
-        centred = kernel - means - (means - middle)[:, None]
-        variance = float(np.trace(centred)) / (len(kernel) - 1)
-        if variance <= LEAST_LEFT * np.trace(kernel) / len(kernel):
+        """Return the path from products of the rows, see `centred_products`; None if these lose digits."""
+        products = centred_products(kernel, cross)
+        if products is None:
             return None
-        values, vectors = np.linalg.eigh(centred / variance)
-        left = ((cross - means - (others - middle)[:, None]) / variance) @ vectors
-        return cls(left, np.maximum(values, 0.0), vectors.T)
+        values, vectors = np.linalg.eigh(products[0])
+        return cls(products[1] @ vectors, np.maximum(values, 0.0), vectors.T)
 
     def smoother(self, penalty: float) -> Matrix:
         """Return the matrix [n_test, n_train] that maps centred train targets to predictions."""
@@ -123,17 +126,3 @@ def path_of_many(x: Matrix, train: Indices, test: Indices) -> Path:
         kernel = gram(x)
         path = Path.of_kernel(kernel[np.ix_(train, train)], kernel[np.ix_(test, train)])
     return path or Path.fit(x[train], x[test])
-
-
-def chosen(x: Matrix, y: Matrix, names: NDArray[np.str_], seed: int) -> list[int]:
-    """Return which penalty the inner folds of each outer fold choose."""
-    return derived(("penalties", names.tobytes(), seed), (x, y), lambda: list(_choices(x, y, names, seed)))
-
-
-def _choices(x: Matrix, y: Matrix, names: NDArray[np.str_], seed: int) -> Iterator[int]:
-    targets = narrow(y)
-    for fold in folds_of(x, names, seed):
-        errors, inside = np.zeros(len(PENALTIES)), targets[fold.train]
-        for path, (fit, check) in zip(inner_paths(x, names, seed, fold), fold.inner, strict=True):
-            errors += path.errors(inside[fit], inside[check])
-        yield int(np.argmin(errors))
