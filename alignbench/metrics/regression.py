@@ -63,8 +63,8 @@ def _errors(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> tuple[f
     if len(a) > FEW:
         for train, test, targets, fit in _fits(a, b, names, seed):
             rest = targets[test] - targets[train].mean(axis=0)
-            error += float(np.square(rest - fit.predicted).sum())
-            total += float(np.square(rest).sum())
+            error += _squared(rest - fit.predicted)
+            total += _squared(rest)
         return error, total
     best, targets = chosen(a, b, names, seed), narrow(b)
     for fold in folds_of(a, names, seed):
@@ -73,6 +73,10 @@ def _errors(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> tuple[f
         error += float(path.errors(known, rest)[best[fold.number]])
         total += float(np.square(rest - known.mean(axis=0)).sum())
     return error, total
+
+
+def _squared(rows: Matrix) -> float:
+    return float(np.vdot(rows, rows))
 
 
 def _deletions(
@@ -100,13 +104,16 @@ def _deletions(
         held_out, fitted = np.flatnonzero(test), np.flatnonzero(train)
         inside = [np.flatnonzero(np.isin(fitted, block)) for block in blocks]
         mean = targets[train].mean(axis=0)
-        rest, further = scaled(a[train], a[test])
-        predictions = predictions_without(fit, rest, targets[train] - mean, further, inside)
+        known, rest = targets[train] - mean, targets[test] - mean
+        predictors, further = scaled(a[train], a[test])
+        predictions = predictions_without(fit, predictors, known, further, inside)
         for place, (block, left_out, predicted) in enumerate(zip(blocks, inside, predictions, strict=True)):
-            stay, others = ~np.isin(held_out, block), np.delete(fitted, left_out)
-            kept = targets[held_out[stay]]
-            error[place] += np.square(kept - mean - predicted[stay]).sum()
-            total[place] += np.square(kept - targets[others].mean(axis=0)).sum()
+            stay = ~np.isin(held_out, block)
+            kept = rest[stay]
+            # The deviations of all targets sum to 0, so those of the others to minus the sum of the block's.
+            shift = -known[left_out].sum(axis=0) / (len(known) - len(left_out))
+            error[place] += _squared(kept - predicted[stay])
+            total[place] += _squared(kept - shift)
     scores: Matrix = 1 - error / total
     return scores
 

@@ -32,7 +32,9 @@ def scaled(train: Matrix, test: Matrix) -> tuple[Matrix, Matrix]:
     variance = float(np.square(a).sum()) / (len(a) - 1)
     # A train fold without variance predicts its mean; rounding must not be scaled up to a predictor.
     scale = 0.0 if variance <= NOTHING else 1 / np.sqrt(variance)
-    return a * scale, b * scale
+    a *= scale
+    b *= scale
+    return a, b
 
 
 def centred_products(kernel: Matrix, cross: Matrix) -> tuple[Matrix, Matrix] | None:
