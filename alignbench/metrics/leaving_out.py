@@ -17,28 +17,41 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
 
 
+MOST_WIDE = 1.25  # rows a column: up to here, products of rows take less time than those of columns
+LEAST_PENALTY = 1e-5  # of the squared norm: with more rows than columns, XXᵀ with less has lost digits
+
+
 @dataclass(frozen=True, slots=True)
 class RidgeFit:
     r"""The fit of one penalty λ of $\|Y - XW\|^2 + \lambda\|W\|^2$; the intercept is not penalised.
 
-    With no more rows than columns, it is of the n x n form, $M = XX^\top + 11^\top + \lambda I$. The matrix
-    of ones moves the constant direction, which a centred kernel lacks, away from λ alone. Else it is of the
-    p x p form, $M = X^\top X + \lambda I$.
+    If it is wide, it is of the n x n form, $M = XX^\top + 11^\top + \lambda I$. The matrix of ones moves the
+    constant direction, which a centred kernel lacks, away from λ alone. Else it is of the p x p form,
+    $M = X^\top X + \lambda I$.
 
     Args:
         penalty: λ.
+        wide: whether M is n x n.
         factor: the upper Cholesky factor R of M.
         mapped: $M^{-1}XT^\top$ for test rows T [n, n_test], or the weights $W = M^{-1}X^\top Y$ [p, q].
         predicted: the predictions for the test rows, minus the means of the train targets [n_test, q].
     """
 
     penalty: float
+    wide: bool
     factor: Matrix
     mapped: Matrix
     predicted: Matrix
 
     @classmethod
-    def of(cls, train: Matrix, targets: Matrix, test: Matrix, penalty: float) -> RidgeFit:
+    def of(
+        cls,
+        train: Matrix,
+        targets: Matrix,
+        test: Matrix,
+        penalty: float,
+        products: tuple[Matrix, Matrix] | None = None,
+    ) -> RidgeFit:
         """Return the fit.
 
         Args:
@@ -46,15 +59,23 @@ class RidgeFit:
             targets: [n, q], whose column means are 0.
             test: predictors of further rows [n_test, p], minus the means of the train rows.
             penalty: λ, above 0.
+            products: XᵀX and XᵀY, if they are known.
         """
         from scipy.linalg import cho_factor, cho_solve
 
-        wide = len(train) <= train.shape[1]
-        matrix = train @ train.T + 1.0 if wide else train.T @ train
+        rows_a_column = len(train) / train.shape[1]
+        wide = rows_a_column <= 1 or (
+            rows_a_column <= MOST_WIDE and penalty >= LEAST_PENALTY * float(np.vdot(train, train))
+        )
+        if wide:
+            matrix, cross = train @ train.T + 1.0, train @ test.T
+        else:
+            matrix, cross = products or (train.T @ train, train.T @ targets)
+            matrix = matrix.copy()
         matrix[np.diag_indices(len(matrix))] += penalty
         factor = cho_factor(matrix.T, overwrite_a=True, check_finite=False)
-        mapped = cho_solve(factor, train @ test.T if wide else train.T @ targets, check_finite=False)
-        return cls(penalty, factor[0], mapped, mapped.T @ targets if wide else test @ mapped)
+        mapped = cho_solve(factor, cross, check_finite=False)
+        return cls(penalty, wide, factor[0], mapped, mapped.T @ targets if wide else test @ mapped)
 
 
 def predictions_without(
@@ -77,13 +98,13 @@ def predictions_without(
         Cook and Weisberg (1982), Residuals and Influence in Regression, 3.6, for least squares; the penalty
         is p further rows that no block contains.
     """
-    rest = (_Narrow if len(train) > train.shape[1] else _Wide)(fit, train, targets, test)
+    rest = (_Wide if fit.wide else _Narrow)(fit, train, targets, test)
     for block in blocks:
         yield rest.without(block)
 
 
 class _Wide:
-    """A fit of no more rows than columns."""
+    """A fit of M of the n x n form."""
 
     def __init__(self, fit: RidgeFit, train: Matrix, targets: Matrix, test: Matrix) -> None:
         n, penalty = len(train), fit.penalty
@@ -100,7 +121,7 @@ class _Wide:
 
 
 class _Narrow:
-    """A fit of more rows than columns, whose hat matrix is ZᵀZ + 1/n with Z = R⁻ᵀXᵀ."""
+    """A fit of M of the p x p form, whose hat matrix is ZᵀZ + 1/n with Z = R⁻ᵀXᵀ."""
 
     def __init__(self, fit: RidgeFit, train: Matrix, targets: Matrix, test: Matrix) -> None:
         self._fit, self._train, self._targets, self._test = fit, train, targets, test

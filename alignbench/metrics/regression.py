@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from alignbench.metrics.procrustes import narrow
 from alignbench.metrics.ridge_choice import chosen
 from alignbench.metrics.ridge_folds import OUTER, folds_of
 from alignbench.metrics.ridge_null import ridge_draw
-from alignbench.metrics.ridge_paths import PENALTIES, Path, scaled
+from alignbench.metrics.ridge_paths import LEAST_LEFT, PENALTIES, Path, scaled
+from alignbench.metrics.ridge_products import Products, others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
 
 CLEAR = 0.05  # below this score, it depends on which penalties are chosen, and blocks have to choose anew
+MANY = 2  # rows a column from which the products of folds share those of their test rows
 
 
 def _check_folds(groups: NDArray[np.str_]) -> None:
@@ -45,16 +48,36 @@ def _fits(
     a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int
 ) -> Iterator[tuple[Mask, Mask, Matrix, RidgeFit]]:
     """Yield for each outer fold its (train, test) masks, narrowed targets, and the fit that it chooses."""
-    targets, best = narrow(b), chosen(a, b, names, seed)
-    for fold in folds_of(a, names, seed):
+    targets, best, folds = narrow(b), chosen(a, b, names, seed), folds_of(a, names, seed)
+
+    @cache
+    def of_tests() -> tuple[list[Products], list[Products]]:
+        rows = [(a[fold.test], targets[fold.test]) for fold in folds]
+        return [Products.of(x, x) for x, _ in rows], [Products.of(x, y) for x, y in rows]
+
+    for fold in folds:
 
         def fitted(fold: Fold = fold, penalty: float = PENALTIES[best[fold.number]]) -> RidgeFit:
             inside, outside = scaled(a[fold.train], a[fold.test])
             centred = targets[fold.train] - targets[fold.train].mean(axis=0)
-            return RidgeFit.of(inside, centred, outside, penalty)
+            many = len(inside) >= MANY * inside.shape[1]
+            known = _train_products(*of_tests(), fold.number) if many else None
+            return RidgeFit.of(inside, centred, outside, penalty, known)
 
         fit = derived(("ridge fit", fold.number, names.tobytes(), seed), (a, b), fitted)
         yield fold.train, fold.test, targets, fit
+
+
+def _train_products(
+    grams: list[Products], crosses: list[Products], number: int
+) -> tuple[Matrix, Matrix] | None:
+    """Return XᵀX and XᵀY of a fold's scaled train rows from those of test rows; None if they lose digits."""
+    gram, cross = others(grams, number), others(crosses, number)
+    centred = gram.around(gram.left_mean, gram.left_mean)
+    variance = np.trace(centred) / (gram.count - 1)
+    if variance <= LEAST_LEFT * np.trace(gram.cross) / gram.count:
+        return None
+    return centred / variance, cross.around(cross.left_mean, cross.right_mean) / np.sqrt(variance)
 
 
 def _errors(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from alignbench.metrics.ridge_paths import LEAST_LEFT, NOTHING, PENALTIES, centred_products, scaled
+from alignbench.metrics.ridge_products import Products, others
 from alignbench.metrics.sums import gram
 
 if TYPE_CHECKING:
@@ -131,28 +132,30 @@ class Narrow:
         """
         rows = scaled(x[fold.train], x[:0])[0].astype(np.float32)
         found = []
-        parts = [_Part.of(rows[check], rows[check]) for _, check in fold.inner]
-        for part in parts:
-            fitted = _others(parts, part)
+        parts = [Products.of(rows[check], rows[check]) for _, check in fold.inner]
+        for number, part in enumerate(parts):
+            fitted = others(parts, number)
             middle = fitted.left_mean
             centred = fitted.around(middle, middle)
             variance = float(np.trace(centred)) / (fitted.count - 1)
-            if variance <= max(LEAST_LEFT * float(np.trace(fitted.products)) / fitted.count, NOTHING):
+            if variance <= max(LEAST_LEFT * float(np.trace(fitted.cross)) / fitted.count, NOTHING):
                 return None
-            values, vectors = _decomposed(centred / np.float32(variance))
-            left = vectors.T @ (part.around(middle, middle) / np.float32(variance)) @ vectors
+            values, vectors = _decomposed(np.divide(centred, variance, dtype=np.float32))
+            left = vectors.T @ np.divide(part.around(middle, middle), variance, dtype=np.float32) @ vectors
             found.append((values, vectors, left, middle, float(np.sqrt(variance))))
         return cls(rows, *zip(*found, strict=True))
 
     def sums(self, targets: Matrix, fold: Fold) -> Iterator[Sums]:
         """Yield the sums of each inner fold, given the targets of the outer fold's train rows."""
         single = targets.astype(np.float32)
-        parts = [_Part.of(self.rows[check], single[check]) for _, check in fold.inner]
+        parts = [Products.of(self.rows[check], single[check]) for _, check in fold.inner]
         for number, (part, (fit, check)) in enumerate(zip(parts, fold.inner, strict=True)):
-            fitted, vectors, middle = _others(parts, part), self.vectors[number], self.middles[number]
-            scale, mean = np.float32(self.scales[number]), fitted.right_mean
-            weights = vectors.T @ (fitted.around(middle, mean) / scale)
-            rest = vectors.T @ (part.around(middle, mean) / scale)
+            fitted, vectors, middle = others(parts, number), self.vectors[number], self.middles[number]
+            mean = fitted.right_mean
+            weights, rest = (
+                vectors.T @ np.divide(rows.around(middle, mean), self.scales[number], dtype=np.float32)
+                for rows in (fitted, part)
+            )
             total, known = _squared(single[check] - mean), np.sqrt(_squared(single[fit] - mean))
             yield Sums(
                 self.values[number],
@@ -162,44 +165,6 @@ class Narrow:
                 total,
                 known * float(np.sqrt(self.values[number][-1])),
             )
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Some rows of two sides: their number, sums, and products."""
-
-    count: int
-    left_sum: Single
-    right_sum: Single
-    products: Single
-
-    @classmethod
-    def of(cls, left: Single, right: Single) -> _Part:
-        return cls(len(left), left.sum(axis=0), right.sum(axis=0), left.T @ right)
-
-    @property
-    def left_mean(self) -> Single:
-        return self.left_sum / np.float32(self.count)
-
-    @property
-    def right_mean(self) -> Single:
-        return self.right_sum / np.float32(self.count)
-
-    def around(self, left: Single, right: Single) -> Single:
-        """Return the products of the rows minus these."""
-        rest = self.left_sum - np.float32(self.count) * left
-        return self.products - np.outer(left, self.right_sum) - np.outer(rest, right)
-
-
-def _others(parts: list[_Part], part: _Part) -> _Part:
-    """Return all parts but one, together."""
-    first, second = (other for other in parts if other is not part)
-    return _Part(
-        first.count + second.count,
-        first.left_sum + second.left_sum,
-        first.right_sum + second.right_sum,
-        first.products + second.products,
-    )
 
 
 def _squared(rows: Single) -> float:

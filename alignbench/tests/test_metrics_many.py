@@ -42,14 +42,14 @@ def regression(x: Matrix, y: Matrix, test: Matrix, penalty: float) -> Matrix:
     return result
 
 
-@pytest.mark.parametrize(("n", "p"), [(60, 9), (40, 70), (30, 30)])
+@pytest.mark.parametrize(("n", "p"), [(60, 9), (40, 70), (30, 30), (45, 40)])
 @pytest.mark.parametrize("penalty", [1e-4, 1.0, 1e4])
 def test_predictions_without_a_block_are_those_of_the_other_rows(n: int, p: int, penalty: float) -> None:
     x, y = sides(n + 7, p, 5)
     middle = x[:n].mean(axis=0)
     train, test = x[:n] - middle, x[n:] - middle
     order = np.random.default_rng(1).permutation(n)
-    blocks = [order[:1], order[1:6], order[6 : n - 10]]  # the last one is larger than the 9 columns
+    blocks = [order[:1], order[1:6], order[6 : n - 10]]  # the last one is larger than 9 columns
     mean = y[:n].mean(axis=0)
     fit = RidgeFit.of(train, y[:n] - mean, test, penalty)
     near = {"rtol": 1e-8, "atol": 1e-8 * np.abs(y).max()}

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from alignbench.metrics import ridge_choice
+from alignbench.metrics import METRICS, regression, ridge_choice
 from alignbench.metrics.kernels import centered_sides
 from alignbench.metrics.ridge_folds import folds_of
 from alignbench.metrics.ridge_paths import inner_paths
+from alignbench.metrics.ridge_products import Products, others
 from alignbench.metrics.ridge_single import Narrow, Wide
+from alignbench.stats import evaluate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,3 +97,28 @@ def test_equal_errors_are_computed_in_float64(monkeypatch: pytest.MonkeyPatch) -
     x, _ = sides("plain", 24, 9)
     with pytest.raises(NameError, match="inner_paths"):
         ridge_choice.chosen(x, np.eye(N)[:, :1] * 0, np.arange(N).astype(str), 42)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_products_of_folds_that_are_shared_change_no_score(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = sides(kind, 24, 9)
+    y[N // 3 :, :4] += 1.0
+    found = evaluate(METRICS.get("ridge_r2"), x, y, null=False)
+    monkeypatch.setattr(regression, "MANY", np.inf)
+    expected = evaluate(METRICS.get("ridge_r2"), x, y, null=False)
+    assert found.value == pytest.approx(expected.value, abs=1e-10)
+    assert found.deletions == pytest.approx(expected.deletions, abs=1e-10)
+
+
+def test_products_add_up_to_those_of_all_rows_around_any_point() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 7)) + 1e3, rng.normal(size=(90, 4)) - 50
+    parts = [Products.of(x[rows], y[rows]) for rows in np.array_split(rng.permutation(90), 4)]
+    together = others(parts, 1) + parts[1]
+    assert together.count == 90
+    np.testing.assert_allclose(together.left_mean, x.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(together.right_mean, y.mean(axis=0), rtol=1e-14)
+    left, right = x.mean(axis=0), rng.normal(size=4)
+    np.testing.assert_allclose(together.around(left, right), (x - left).T @ (y - right), atol=1e-6)
