@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.derived import derived
 from alignbench.metrics.procrustes import narrow
 from alignbench.metrics.ridge_folds import folds_of
@@ -37,7 +38,7 @@ def _choices(x: Matrix, y: Matrix, names: NDArray[np.str_], seed: int) -> Iterat
         if best is None:
             errors = np.zeros(len(PENALTIES))
             for path, (fit, check) in zip(inner_paths(x, names, seed, fold), fold.inner, strict=True):
-                errors += path.errors(inside[fit], inside[check])
+                errors += path.errors(inside[fit], inside[check], many=len(x) > FEW)
             best = int(np.argmin(errors))
         yield best
 

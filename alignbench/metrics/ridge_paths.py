@@ -82,16 +82,16 @@ class Path:
         """Return the matrix [n_test, n_train] that maps centred train targets to predictions."""
         return (self.left / (self.values + penalty)) @ self.right
 
-    def errors(self, train: Matrix, test: Matrix) -> Matrix:
+    def errors(self, train: Matrix, test: Matrix, *, many: bool = False) -> Matrix:
         r"""Return the squared error on `test` targets for each penalty.
 
-        With many rows it is, for the diagonal D of each penalty, left L, targets T and the coordinates W of
-        the train targets, $\|T\|^2 - 2\,d^\top \mathrm{diag}(L^\top T W^\top) + d^\top(L^\top L \circ
-        W W^\top)d$, whose products are the same for all penalties.
+        If the rows are many it is, for the diagonal D of each penalty, left L, targets T and the coordinates
+        W of the train targets, $\|T\|^2 - 2\,d^\top \mathrm{diag}(L^\top T W^\top) + d^\top(L^\top L
+        \circ W W^\top)d$, whose products are the same for all penalties.
         """
         mean = train.mean(axis=0)
         targets, weights = test - mean, self.right @ (train - mean)
-        if len(train) > FEW:
+        if many:
             left, shrunk = self.left, 1 / (self.values[:, None] + PENALTIES)
             both = (left.T @ left) * (weights @ weights.T)
             cross = np.einsum("ij,ij->i", left.T @ targets, weights)

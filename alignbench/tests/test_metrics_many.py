@@ -153,7 +153,8 @@ def test_a_path_of_products_is_that_of_the_rows_or_none(spread: float) -> None:
     assert found is not None
     for penalty in PENALTIES:
         np.testing.assert_allclose(found.smoother(penalty), path.smoother(penalty), atol=1e-9)
-    np.testing.assert_allclose(found.errors(y[train], y[test]), path.errors(y[train], y[test]), rtol=1e-9)
+    together = found.errors(y[train], y[test], many=True)
+    np.testing.assert_allclose(together, path.errors(y[train], y[test]), rtol=1e-9)
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(5, 8), (350, 9), pytest.param(315, 500, marks=pytest.mark.slow)])
