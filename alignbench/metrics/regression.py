@@ -52,8 +52,12 @@ def _fits(
 
     @cache
     def of_tests() -> tuple[list[Products], list[Products]]:
-        rows = [(a[fold.test], targets[fold.test]) for fold in folds]
-        return [Products.of(x, x) for x, _ in rows], [Products.of(x, y) for x, y in rows]
+        grams, crosses = [], []
+        for fold in folds:
+            rows = a[fold.test]
+            grams.append(Products.of(rows, rows))
+            crosses.append(Products.of(rows, targets[fold.test]))
+        return grams, crosses
 
     for fold in folds:
 
