@@ -94,10 +94,13 @@ class Wide:
 
     def sums(self, targets: Matrix, fold: Fold) -> Iterator[Sums]:
         """Yield the sums of each inner fold, given the targets of the outer fold's train rows."""
+        single = targets.astype(np.float32)
         parts = zip(self.values, self.vectors, self.left, fold.inner, strict=True)
         for values, vectors, left, (fit, check) in parts:
-            mean = targets[fit].mean(axis=0)
-            fitted, rest = ((targets[rows] - mean).astype(np.float32) for rows in (fit, check))
+            fitted, rest = single[fit], single[check]
+            mean = fitted.mean(axis=0)
+            fitted -= mean
+            rest -= mean
             weights = vectors.T @ fitted
             cross = np.einsum("ij,ij->i", left.T @ rest, weights)
             known = float(np.linalg.norm(fitted))
