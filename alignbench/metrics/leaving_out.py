@@ -138,8 +138,10 @@ class _Narrow:
         if len(block) > rows.shape[1]:
             return self._refitted(rows, self._targets[block])
         solved = self._solved(rows)
-        left = np.eye(len(block)) - 1 / n - solved.T @ solved
-        smoother = self._mapped.T @ solved + 1 / n
+        smoother = self._mapped.T @ solved
+        smoother += 1 / n
+        left = -1 / n - solved.T @ solved
+        left[np.diag_indices(len(left))] += 1
         return _corrected(self._fit.predicted, smoother, left, self._residuals[block])
 
     @cached_property

@@ -21,6 +21,7 @@ from alignbench.metrics.ridge_folds import OUTER, folds_of
 from alignbench.metrics.ridge_null import ridge_draw
 from alignbench.metrics.ridge_paths import LEAST_LEFT, PENALTIES, Path, scaled
 from alignbench.metrics.ridge_products import Products, others
+from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -132,15 +133,16 @@ def _deletions(
         inside = [np.flatnonzero(np.isin(fitted, block)) for block in blocks]
         mean = targets[train].mean(axis=0)
         known, rest = targets[train] - mean, targets[test] - mean
+        of_rest, all_rest = lengths(rest), rest.sum(axis=0)
         predictors, further = scaled(a[train], a[test])
         predictions = predictions_without(fit, predictors, known, further, inside)
         for place, (block, left_out, predicted) in enumerate(zip(blocks, inside, predictions, strict=True)):
             stay = ~np.isin(held_out, block)
-            kept = rest[stay]
             # The deviations of all targets sum to 0, so those of the others to minus the sum of the block's.
             shift = -known[left_out].sum(axis=0) / (len(known) - len(left_out))
-            error[place] += _squared(kept - predicted[stay])
-            total[place] += _squared(kept - shift)
+            error[place] += lengths(rest - predicted)[stay].sum()
+            total[place] += of_rest[stay].sum() - 2 * shift @ (all_rest - rest[~stay].sum(axis=0))
+            total[place] += stay.sum() * shift @ shift
     scores: Matrix = 1 - error / total
     return scores
 
