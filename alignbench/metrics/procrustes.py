@@ -13,7 +13,7 @@ from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +26,7 @@ SINGLE_ERROR = 1e-6  # the share by which a draw in float32 may be off; else, al
 NEAR = 1e-4  # of the value: closer draws are computed in float64 in any case
 LEAST_LEFT = 1e-3  # of a squared norm: with less left after a subtraction, it has lost digits
 LARGE = 100  # singular values from which float32 takes less time
+FULL = 0.85  # of the rows: from this rank of both sides, their triangular form takes less time
 WORTH = 1.5  # columns a row from which many rows are worth rotating
 
 
@@ -67,10 +68,11 @@ def _draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.fl
     a, b = _of_full_rank(a), _of_full_rank(b)
     value = derived("nuclear", (a, b), lambda: _nuclear(a.T @ b))
     quick = min(a.shape[1], b.shape[1]) >= LARGE
-    single_a, single_b = a.astype(np.float32), b.astype(np.float32)
+    full = a.shape[1] == b.shape[1] >= FULL * len(a)
+    in_single = (_by_kernel if full else _by_product)(a, b) if quick else None
     scores, by_squares = np.empty(len(permutations)), True
     for number, p in enumerate(permutations):
-        score = _nuclear_in_single(single_a.T @ single_b[p]) if quick else value
+        score = value if in_single is None or not quick else in_single(p)
         # The first draw tells what float32 is good for: the spectra of all draws are alike. A draw that is
         # equal to the value, as of equal rows, has to be found equal.
         if not number or abs(score - value) <= NEAR * value:
@@ -110,9 +112,13 @@ def _of_full_rank(side: Matrix) -> Matrix:
     """Return rows with the same Gram matrix and as few columns as their rank, which is below n."""
 
     def compute() -> Matrix:
-        left, values, _ = np.linalg.svd(side, full_matrices=False)
-        real = values > max(side.shape) * np.finfo(np.float64).eps * values[0]
-        rows: Matrix = left[:, real] * values[real]
+        from scipy.linalg import qr
+
+        triangle, order = qr(side.T, mode="r", pivoting=True, check_finite=False)
+        sizes = np.abs(np.diagonal(triangle))
+        rank = int((sizes > max(side.shape) * np.finfo(np.float64).eps * sizes[0]).sum())
+        rows = np.empty((len(side), rank))
+        rows[order] = triangle[:rank].T
         return rows
 
     return derived("full rank", side, compute)
@@ -133,12 +139,50 @@ def _nuclear_by_squares(matrix: Matrix, most: float = LOST) -> float | None:
     return float(values.sum()) if lost <= most * values.sum() else None
 
 
-def _nuclear_in_single(matrix: NDArray[np.float32]) -> float:
-    """Return the sum of the singular values of a matrix in float32, by their squares."""
-    from scipy.linalg import eigh  # numpy takes no less time than for float64
+def _by_product(a: Matrix, b: Matrix) -> Callable[[NDArray[np.intp]], float]:
+    """Return what computes the sum of the singular values of Aᵀ B[p] in float32, by their squares."""
+    single_a, single_b = a.astype(np.float32), b.astype(np.float32)
 
-    shorter = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    squares = eigh(shorter @ shorter.T, eigvals_only=True, check_finite=False)
+    def score(p: NDArray[np.intp]) -> float:
+        product = single_a.T @ single_b[p]
+        shorter = product if product.shape[0] <= product.shape[1] else product.T
+        return _sum_of_roots(shorter @ shorter.T)
+
+    return score
+
+
+def _by_kernel(a: Matrix, b: Matrix) -> Callable[[NDArray[np.intp]], float]:
+    r"""Return what `_by_product` returns, for sides of equal rank.
+
+    With $A^\top = QR$ and $K = BB^\top$, the squares are the eigenvalues of $R\,K[p][:, p]\,R^\top$. As R is
+    triangular and K symmetric, this takes n³ operations instead of 3n³, if the rank is about n.
+    """
+    from scipy.linalg import get_lapack_funcs
+
+    n, rank = a.shape
+    triangle = np.zeros((n, n), dtype=np.float32, order="F")
+    triangle[:rank] = np.linalg.qr(a.T, mode="r")
+    kernel = (b @ b.T).astype(np.float32)
+    (congruent,) = get_lapack_funcs(("sygst",), (triangle,))
+
+    def score(p: NDArray[np.intp]) -> float:
+        permuted = kernel[p].take(p, axis=1).T  # symmetric, in the order of columns that LAPACK has
+        squares, _ = congruent(permuted, triangle, itype=2, lower=0, overwrite_a=True)
+        return _sum_of_roots(squares[:rank, :rank].T)
+
+    return score
+
+
+def _sum_of_roots(matrix: NDArray[np.float32]) -> float:
+    """Return the sum of the roots of the eigenvalues, of which only the lower triangle is read."""
+    from scipy.linalg import eigvalsh_tridiagonal, get_lapack_funcs
+
+    # These are the steps of `eigh`, which takes a tenth longer. LAPACK reads columns, so the matrix that it
+    # sees is transposed; the upper triangle of that takes it less time.
+    reduced, needed = get_lapack_funcs(("sytrd", "sytrd_lwork"), (matrix,))
+    memory = int(needed(len(matrix), lower=0)[0])
+    _, diagonal, beside, _, _ = reduced(matrix.T, lower=0, lwork=memory, overwrite_a=True)
+    squares = eigvalsh_tridiagonal(diagonal, beside, check_finite=False, lapack_driver="sterf")
     return float(np.sqrt(np.maximum(squares, 0.0)).sum(dtype=np.float64))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,19 +16,26 @@ from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.leaving_out import RidgeFit, predictions_without
 from alignbench.metrics.procrustes import narrow
+from alignbench.metrics.ridge_choice import chosen
+from alignbench.metrics.ridge_folds import OUTER, folds_of
 from alignbench.metrics.ridge_null import ridge_draw
-from alignbench.metrics.ridge_paths import OUTER, PENALTIES, Path, chosen, outer_folds, scaled
+from alignbench.metrics.ridge_paths import LEAST_LEFT, PENALTIES, Path, scaled
+from alignbench.metrics.ridge_products import Products, others
+from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
+    from alignbench.metrics.ridge_folds import Fold
+
     Matrix = NDArray[np.float64]
     Mask = NDArray[np.bool_]
     Indices = NDArray[np.intp]
 
 CLEAR = 0.05  # below this score, it depends on which penalties are chosen, and blocks have to choose anew
+MANY = 2  # rows a column from which the products of folds share those of their test rows
 
 
 def _check_folds(groups: NDArray[np.str_]) -> None:
@@ -41,16 +49,40 @@ def _fits(
     a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int
 ) -> Iterator[tuple[Mask, Mask, Matrix, RidgeFit]]:
     """Yield for each outer fold its (train, test) masks, narrowed targets, and the fit that it chooses."""
-    targets, best = narrow(b), chosen(a, b, names, seed)
-    for number, (train, test) in enumerate(outer_folds(names, seed)):
+    targets, best, folds = narrow(b), chosen(a, b, names, seed), folds_of(a, names, seed)
 
-        def fitted(
-            train: Mask = train, test: Mask = test, penalty: float = PENALTIES[best[number]]
-        ) -> RidgeFit:
-            inside, outside = scaled(a[train], a[test])
-            return RidgeFit.of(inside, targets[train] - targets[train].mean(axis=0), outside, penalty)
+    @cache
+    def of_tests() -> tuple[list[Products], list[Products]]:
+        grams, crosses = [], []
+        for fold in folds:
+            rows = a[fold.test]
+            grams.append(Products.of(rows, rows))
+            crosses.append(Products.of(rows, targets[fold.test]))
+        return grams, crosses
 
-        yield train, test, targets, derived(("ridge fit", number, names.tobytes(), seed), (a, b), fitted)
+    for fold in folds:
+
+        def fitted(fold: Fold = fold, penalty: float = PENALTIES[best[fold.number]]) -> RidgeFit:
+            inside, outside = scaled(a[fold.train], a[fold.test])
+            centred = targets[fold.train] - targets[fold.train].mean(axis=0)
+            many = len(inside) >= MANY * inside.shape[1]
+            known = _train_products(*of_tests(), fold.number) if many else None
+            return RidgeFit.of(inside, centred, outside, penalty, known)
+
+        fit = derived(("ridge fit", fold.number, names.tobytes(), seed), (a, b), fitted)
+        yield fold.train, fold.test, targets, fit
+
+
+def _train_products(
+    grams: list[Products], crosses: list[Products], number: int
+) -> tuple[Matrix, Matrix] | None:
+    """Return XᵀX and XᵀY of a fold's scaled train rows from those of test rows; None if they lose digits."""
+    gram, cross = others(grams, number), others(crosses, number)
+    centred = gram.around(gram.left_mean, gram.left_mean)
+    variance = np.trace(centred) / (gram.count - 1)
+    if variance <= LEAST_LEFT * np.trace(gram.cross) / gram.count:
+        return None
+    return centred / variance, cross.around(cross.left_mean, cross.right_mean) / np.sqrt(variance)
 
 
 def _errors(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> tuple[float, float]:
@@ -59,15 +91,20 @@ def _errors(a: Matrix, b: Matrix, names: NDArray[np.str_], seed: int) -> tuple[f
     if len(a) > FEW:
         for train, test, targets, fit in _fits(a, b, names, seed):
             rest = targets[test] - targets[train].mean(axis=0)
-            error += float(np.square(rest - fit.predicted).sum())
-            total += float(np.square(rest).sum())
+            error += _squared(rest - fit.predicted)
+            total += _squared(rest)
         return error, total
     best, targets = chosen(a, b, names, seed), narrow(b)
-    for number, (train, test) in enumerate(outer_folds(names, seed)):
-        path = Path.fit(a[train], a[test])
-        error += float(path.errors(targets[train], targets[test])[best[number]])
-        total += float(np.square(targets[test] - targets[train].mean(axis=0)).sum())
+    for fold in folds_of(a, names, seed):
+        path = Path.fit(a[fold.train], a[fold.test])
+        known, rest = targets[fold.train], targets[fold.test]
+        error += float(path.errors(known, rest)[best[fold.number]])
+        total += float(np.square(rest - known.mean(axis=0)).sum())
     return error, total
+
+
+def _squared(rows: Matrix) -> float:
+    return float(np.vdot(rows, rows))
 
 
 def _deletions(
@@ -95,13 +132,17 @@ def _deletions(
         held_out, fitted = np.flatnonzero(test), np.flatnonzero(train)
         inside = [np.flatnonzero(np.isin(fitted, block)) for block in blocks]
         mean = targets[train].mean(axis=0)
-        rest, further = scaled(a[train], a[test])
-        predictions = predictions_without(fit, rest, targets[train] - mean, further, inside)
+        known, rest = targets[train] - mean, targets[test] - mean
+        of_rest, all_rest = lengths(rest), rest.sum(axis=0)
+        predictors, further = scaled(a[train], a[test])
+        predictions = predictions_without(fit, predictors, known, further, inside)
         for place, (block, left_out, predicted) in enumerate(zip(blocks, inside, predictions, strict=True)):
-            stay, others = ~np.isin(held_out, block), np.delete(fitted, left_out)
-            kept = targets[held_out[stay]]
-            error[place] += np.square(kept - mean - predicted[stay]).sum()
-            total[place] += np.square(kept - targets[others].mean(axis=0)).sum()
+            stay = ~np.isin(held_out, block)
+            # The deviations of all targets sum to 0, so those of the others to minus the sum of the block's.
+            shift = -known[left_out].sum(axis=0) / (len(known) - len(left_out))
+            error[place] += lengths(rest - predicted)[stay].sum()
+            total[place] += of_rest[stay].sum() - 2 * shift @ (all_rest - rest[~stay].sum(axis=0))
+            total[place] += stay.sum() * shift @ shift
     scores: Matrix = 1 - error / total
     return scores
 

@@ -11,15 +11,8 @@ from alignbench.metrics.checks import check_groups
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import centered_sides
 from alignbench.metrics.nulls import permuted_half, upper_half
-from alignbench.metrics.ridge_paths import (
-    OUTER,
-    PENALTIES,
-    Path,
-    inner_folds,
-    inner_paths,
-    outer_folds,
-    path_of_many,
-)
+from alignbench.metrics.ridge_folds import OUTER, folds_of
+from alignbench.metrics.ridge_paths import PENALTIES, Path, inner_paths, path_of_many
 from alignbench.metrics.sums import gram
 
 if TYPE_CHECKING:
@@ -75,15 +68,15 @@ def _errors(
 def _all_forms(x: Matrix, names: NDArray[np.str_], seed: int) -> Iterator[Matrix]:
     """Yield for each outer fold the forms [19, n²]: inner errors, errors and total."""
     n = len(x)
-    for number, (train, test) in enumerate(outer_folds(names, seed)):
+    for fold in folds_of(x, names, seed):
         inner = np.zeros((len(PENALTIES), n, n))
-        inside = np.flatnonzero(train)
-        folds = inner_folds(names, train, seed, number)
-        for path, (fit, check) in zip(inner_paths(x, names, train, seed, number), folds, strict=True):
+        inside = np.flatnonzero(fold.train)
+        for path, (fit, check) in zip(inner_paths(x, names, seed, fold), fold.inner, strict=True):
             inner[np.ix_(np.arange(len(PENALTIES)), inside, inside)] += _forms(path, fit, check)
-        path = Path.fit(x[train], x[test])
-        residual = _from_mean(train, test)
-        forms = np.concatenate([inner, _forms(path, train, test), (residual.T @ residual)[None]])
+        path = Path.fit(x[fold.train], x[fold.test])
+        residual = _from_mean(fold.train, fold.test)
+        outer = _forms(path, fold.train, fold.test)
+        forms = np.concatenate([inner, outer, (residual.T @ residual)[None]])
         yield forms.reshape(len(forms), n * n)
 
 
@@ -122,10 +115,10 @@ def _errors_of_many(
 
     def form(number: int, best: int) -> Matrix:
         def compute() -> Matrix:
-            train, test = list(outer_folds(names, seed))[number]
-            rows = np.flatnonzero(train), np.flatnonzero(test)
+            fold = folds_of(a, names, seed)[number]
+            rows = np.flatnonzero(fold.train), np.flatnonzero(fold.test)
             path = derived(("ridge path", number, *key), a, lambda: path_of_many(a, *rows))
-            return _form(_residuals(path, train, test, PENALTIES[best]))
+            return _form(_residuals(path, fold.train, fold.test, PENALTIES[best]))
 
         return derived(("ridge form", number, best, *key), a, compute)
 
@@ -145,16 +138,15 @@ def _errors_of_many(
 def _inner_forms(x: Matrix, names: NDArray[np.str_], seed: int) -> Matrix:
     """Return the forms of the inner errors and of the total of each outer fold, as rows of `_form`."""
     result = []
-    for number, (train, test) in enumerate(outer_folds(names, seed)):
-        inside = np.flatnonzero(train)
-        paths = inner_paths(x, names, train, seed, number)
-        folds = list(inner_folds(names, train, seed, number))
+    for fold in folds_of(x, names, seed):
+        inside = np.flatnonzero(fold.train)
+        paths = inner_paths(x, names, seed, fold)
         residuals = np.zeros((len(inside), len(x)))
         for penalty in PENALTIES:
-            for path, (fit, check) in zip(paths, folds, strict=True):
+            for path, (fit, check) in zip(paths, fold.inner, strict=True):
                 residuals[np.ix_(check, inside)] = _residuals(path, fit, check, penalty)
             result.append(_form(residuals))
-        result.append(_form(_from_mean(train, test)))
+        result.append(_form(_from_mean(fold.train, fold.test)))
     return np.asarray(result)
 
 

@@ -1,4 +1,4 @@
-"""The nested folds of ridge, its predictions for all penalties, and the penalties that the folds choose."""
+"""Ridge predictions for all penalties."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ import numpy as np
 
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.derived import derived
-from alignbench.metrics.procrustes import narrow
 from alignbench.metrics.sums import gram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
+    from alignbench.metrics.ridge_folds import Fold
+
     Matrix = NDArray[np.float64]
-    Mask = NDArray[np.bool_]
     Indices = NDArray[np.intp]
 
 PENALTIES = 10.0 ** np.arange(-4, 5)
-OUTER, INNER = 5, 3
 LEAST_LEFT = 1e-3  # of mean squared lengths: with less variance, products of rows have lost digits
 NOTHING = 1e-20  # below this, a variance is rounding, for sides whose largest deviation is about 1
 SHARED_UP_TO = 2000  # rows: up to here, decompositions are kept for the null and for other targets
@@ -35,7 +32,23 @@ def scaled(train: Matrix, test: Matrix) -> tuple[Matrix, Matrix]:
     variance = float(np.square(a).sum()) / (len(a) - 1)
     # A train fold without variance predicts its mean; rounding must not be scaled up to a predictor.
     scale = 0.0 if variance <= NOTHING else 1 / np.sqrt(variance)
-    return a * scale, b * scale
+    a *= scale
+    b *= scale
+    return a, b
+
+
+def centred_products(kernel: Matrix, cross: Matrix) -> tuple[Matrix, Matrix] | None:
+    """Return products of the train rows [n, n], and of the test rows with them [n_test, n], of scaled rows.
+
+    The result is None if the train rows vary too little for their products to have digits of it.
+    """
+    means, others = kernel.mean(axis=0), cross.mean(axis=1)
+    middle = means.mean()
+    centred = kernel - means - (means - middle)[:, None]
+    variance = float(np.trace(centred)) / (len(kernel) - 1)
+    if variance <= LEAST_LEFT * np.trace(kernel) / len(kernel):
+        return None
+    return centred / variance, (cross - means - (others - middle)[:, None]) / variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +71,27 @@ class Path:
 
     @classmethod
     def of_kernel(cls, kernel: Matrix, cross: Matrix) -> Path | None:
-        """Return the path from products of the train rows [n, n] and of the test rows with them [n_test, n].
-
-        The result is None if the train rows vary too little for their products to have digits of it.
-        """
-        means, others = kernel.mean(axis=0), cross.mean(axis=1)
-        middle = means.mean()
-        centred = kernel - means - (means - middle)[:, None]
-        variance = float(np.trace(centred)) / (len(kernel) - 1)
-        if variance <= LEAST_LEFT * np.trace(kernel) / len(kernel):
+        """Return the path from products of the rows, see `centred_products`; None if these lose digits."""
+        products = centred_products(kernel, cross)
+        if products is None:
             return None
-        values, vectors = np.linalg.eigh(centred / variance)
-        left = ((cross - means - (others - middle)[:, None]) / variance) @ vectors
-        return cls(left, np.maximum(values, 0.0), vectors.T)
+        values, vectors = np.linalg.eigh(products[0])
+        return cls(products[1] @ vectors, np.maximum(values, 0.0), vectors.T)
 
     def smoother(self, penalty: float) -> Matrix:
         """Return the matrix [n_test, n_train] that maps centred train targets to predictions."""
         return (self.left / (self.values + penalty)) @ self.right
 
-    def errors(self, train: Matrix, test: Matrix) -> Matrix:
+    def errors(self, train: Matrix, test: Matrix, *, many: bool = False) -> Matrix:
         r"""Return the squared error on `test` targets for each penalty.
 
-        With many rows it is, for the diagonal D of each penalty, left L, targets T and the coordinates W of
-        the train targets, $\|T\|^2 - 2\,d^\top \mathrm{diag}(L^\top T W^\top) + d^\top(L^\top L \circ
-        W W^\top)d$, whose products are the same for all penalties.
+        If the rows are many it is, for the diagonal D of each penalty, left L, targets T and the coordinates
+        W of the train targets, $\|T\|^2 - 2\,d^\top \mathrm{diag}(L^\top T W^\top) + d^\top(L^\top L
+        \circ W W^\top)d$, whose products are the same for all penalties.
         """
         mean = train.mean(axis=0)
         targets, weights = test - mean, self.right @ (train - mean)
-        if len(train) > FEW:
+        if many:
             left, shrunk = self.left, 1 / (self.values[:, None] + PENALTIES)
             both = (left.T @ left) * (weights @ weights.T)
             cross = np.einsum("ij,ij->i", left.T @ targets, weights)
@@ -100,37 +106,19 @@ class Path:
         )
 
 
-def outer_folds(names: NDArray[np.str_], seed: int) -> Iterator[tuple[Mask, Mask]]:
-    """Yield (train, test) masks of the rows for each outer fold."""
-    return _splits(names, OUTER, seed, "outer fold")
-
-
-def inner_folds(names: NDArray[np.str_], train: Mask, seed: int, number: int) -> Iterator[tuple[Mask, Mask]]:
-    """Yield (train, test) masks of the train rows of outer fold `number` for each of its inner folds."""
-    return _splits(names[train], INNER, seed, f"inner fold {number}")
-
-
-def _splits(groups: NDArray[np.str_], parts: int, seed: int, purpose: str) -> Iterator[tuple[Mask, Mask]]:
-    from alignbench.stats.splits import assign
-
-    fold = assign(groups, parts, seed, purpose)
-    for number in range(parts):
-        yield fold != number, fold == number
-
-
-def inner_paths(x: Matrix, names: NDArray[np.str_], train: Mask, seed: int, number: int) -> list[Path]:
-    """Return the paths of the inner folds of outer fold `number`."""
-    folds = inner_folds(names, train, seed, number)
+def inner_paths(x: Matrix, names: NDArray[np.str_], seed: int, fold: Fold) -> list[Path]:
+    """Return the paths of the inner folds of an outer fold."""
     if len(x) <= FEW:
-        inside = x[train]
-        return [Path.fit(inside[fit], inside[check]) for fit, check in folds]
+        inside = x[fold.train]
+        return [Path.fit(inside[fit], inside[check]) for fit, check in fold.inner]
 
     def compute() -> list[Path]:
-        return [path_of_many(x, *(np.flatnonzero(train)[part] for part in fold)) for fold in folds]
+        rows = np.flatnonzero(fold.train)
+        return [path_of_many(x, rows[fit], rows[check]) for fit, check in fold.inner]
 
     if len(x) > SHARED_UP_TO:
         return compute()
-    return derived(("ridge paths", number, names.tobytes(), seed), x, compute)
+    return derived(("ridge paths", fold.number, names.tobytes(), seed), x, compute)
 
 
 def path_of_many(x: Matrix, train: Indices, test: Indices) -> Path:
@@ -140,18 +128,3 @@ def path_of_many(x: Matrix, train: Indices, test: Indices) -> Path:
         kernel = gram(x)
         path = Path.of_kernel(kernel[np.ix_(train, train)], kernel[np.ix_(test, train)])
     return path or Path.fit(x[train], x[test])
-
-
-def chosen(x: Matrix, y: Matrix, names: NDArray[np.str_], seed: int) -> list[int]:
-    """Return which penalty the inner folds of each outer fold choose."""
-    return derived(("penalties", names.tobytes(), seed), (x, y), lambda: list(_choices(x, y, names, seed)))
-
-
-def _choices(x: Matrix, y: Matrix, names: NDArray[np.str_], seed: int) -> Iterator[int]:
-    targets = narrow(y)
-    for number, (train, _) in enumerate(outer_folds(names, seed)):
-        errors, inside = np.zeros(len(PENALTIES)), targets[train]
-        paths = inner_paths(x, names, train, seed, number)
-        for path, (fit, check) in zip(paths, inner_folds(names, train, seed, number), strict=True):
-            errors += path.errors(inside[fit], inside[check])
-        yield int(np.argmin(errors))

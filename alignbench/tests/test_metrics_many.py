@@ -42,14 +42,14 @@ def regression(x: Matrix, y: Matrix, test: Matrix, penalty: float) -> Matrix:
     return result
 
 
-@pytest.mark.parametrize(("n", "p"), [(60, 9), (40, 70), (30, 30)])
+@pytest.mark.parametrize(("n", "p"), [(60, 9), (40, 70), (30, 30), (45, 40)])
 @pytest.mark.parametrize("penalty", [1e-4, 1.0, 1e4])
 def test_predictions_without_a_block_are_those_of_the_other_rows(n: int, p: int, penalty: float) -> None:
     x, y = sides(n + 7, p, 5)
     middle = x[:n].mean(axis=0)
     train, test = x[:n] - middle, x[n:] - middle
     order = np.random.default_rng(1).permutation(n)
-    blocks = [order[:1], order[1:6], order[6 : n - 10]]  # the last one is larger than the 9 columns
+    blocks = [order[:1], order[1:6], order[6 : n - 10]]  # the last one is larger than 9 columns
     mean = y[:n].mean(axis=0)
     fit = RidgeFit.of(train, y[:n] - mean, test, penalty)
     near = {"rtol": 1e-8, "atol": 1e-8 * np.abs(y).max()}
@@ -153,7 +153,8 @@ def test_a_path_of_products_is_that_of_the_rows_or_none(spread: float) -> None:
     assert found is not None
     for penalty in PENALTIES:
         np.testing.assert_allclose(found.smoother(penalty), path.smoother(penalty), atol=1e-9)
-    np.testing.assert_allclose(found.errors(y[train], y[test]), path.errors(y[train], y[test]), rtol=1e-9)
+    together = found.errors(y[train], y[test], many=True)
+    np.testing.assert_allclose(together, path.errors(y[train], y[test]), rtol=1e-9)
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(5, 8), (350, 9), pytest.param(315, 500, marks=pytest.mark.slow)])

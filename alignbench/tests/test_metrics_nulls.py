@@ -98,7 +98,26 @@ def test_draws_of_procrustes_in_single_precision_find_what_equals_the_value() ->
     drawn, expected = metric.null.draw(x, y, orders), np.asarray([metric(x, y[p]) for p in orders])
     assert drawn[3:] == pytest.approx([metric(x, y)] * 2, abs=1e-12)
     assert drawn == pytest.approx(expected, rel=2e-6)
-    assert (drawn != expected)[1:3].any()  # these are in float32
+    assert np.abs(drawn / expected - 1)[1:3].max() > 1e-10  # these are in float32
+
+
+@pytest.mark.parametrize("widths", [(600, 400), (330, 600), (300, 300), (400, 120)], ids=str)
+def test_draws_of_procrustes_in_single_precision_are_those_of_each_pairing(widths: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    x, y = (1e3 + scale * rng.normal(size=(330, d)) for scale, d in zip((1e-3, 1e5), widths, strict=True))
+    x[:, 0], y[:, :100] = 5.0, y[:, :100] + 1e8 * x[:, 100:200]
+    orders = np.vstack(
+        [draw_permutations(330, 3, rng), draw_within(np.arange(330) // 8, 2, rng), np.arange(330)]
+    )
+    metric = METRICS.get("procrustes_similarity")
+    assert metric.null is not None
+    assert metric.null.draw is not None
+    expected = np.asarray([metric(x, y[p]) for p in orders])
+    drawn = metric.null.draw(x, y, orders)
+    assert drawn == pytest.approx(expected, rel=2e-6)
+    exact = [0, -1]  # the first draw, and what equals the value
+    assert drawn[exact] == pytest.approx(expected[exact], rel=1e-11)
+    assert np.abs(drawn / expected - 1)[1:-1].max() > 1e-10  # the others are in float32
 
 
 @pytest.mark.parametrize("name", ["linear_cka", "debiased_cka", "calibrated_cka"])
