@@ -17,6 +17,7 @@ from alignbench.metrics.halves import based_scores
 from alignbench.metrics.moments import ClassSums, CrossMoments, Moments, SideMoments
 from alignbench.metrics.procrustes import nuclear_norm
 from alignbench.metrics.spectra import rank_of, truncated
+from alignbench.metrics.triangles import add_products, mirrored
 from alignbench.stats.splits import assign
 
 if TYPE_CHECKING:
@@ -118,26 +119,11 @@ class SideCells:
         return SideMoments(
             self.shift,
             self.total[of].sum(axis=0),
-            _symmetric(_together(self.outer, of)),
+            mirrored(_together(self.outer, of)),
             float(self.p[of].sum()),
             float(self.pp[of].sum()),
             self.px[of].sum(axis=0),
         )
-
-
-def add_products(total: Matrix, x: Matrix) -> None:
-    """Add XᵀX to the lower triangle of `total` [d, d], without a copy; the upper one is not used."""
-    from scipy.linalg.blas import dsyrk
-
-    dsyrk(1.0, x.T, beta=1.0, c=total.T, overwrite_c=True)
-
-
-def _symmetric(lower: Matrix) -> Matrix:
-    """Return the symmetric matrix with this lower triangle."""
-    below = np.tril(lower, -1)
-    result: Matrix = below + below.T
-    np.fill_diagonal(result, np.diagonal(lower))
-    return result
 
 
 def _together(matrices: Matrix, cells: Sequence[int]) -> Matrix:

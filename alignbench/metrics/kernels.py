@@ -9,7 +9,7 @@ import numpy as np
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.checks import pair_to_center, standardized
 from alignbench.metrics.derived import derived
-from alignbench.metrics.small_means import SmallMean
+from alignbench.metrics.small_means import small_mean
 from alignbench.metrics.sums import LinearSums, gram
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def centered_gram(x: Matrix, name: str) -> Matrix:
 
 
 def _centered_gram(x: Matrix, name: str) -> Matrix:
-    mean = SmallMean.of(x)
-    return gram(centered_side(x, name)) if mean is None else mean.out_of_gram(gram(x))
+    mean = small_mean(x)
+    return gram(centered_side(x, name)) if mean is None else mean.out_of_gram(gram(mean.rows))
 
 
 def norms(a: Matrix, b: Matrix) -> float:
