@@ -87,10 +87,11 @@ class SmallMean:
 
     def out_of_gram(self, gram: Matrix) -> Matrix:
         """Return the Gram matrix [n, n] of the centred rows, given that of the rows as they are."""
-        result = np.empty_like(gram)
-        for rows in row_blocks(*gram.shape):
-            block = np.subtract(gram[rows], self.along - self.square, out=result[rows])
-            block -= self.along[rows, None]
+        result, shift = np.empty_like(gram), self.along - self.square
+        with unbuffered():
+            for rows in row_blocks(*gram.shape):
+                block = np.subtract(gram[rows], shift, out=result[rows])
+                block -= self.along[rows, None]
         return result
 
     def lower_covariance(self) -> Matrix | None:

@@ -272,7 +272,7 @@ def test_what_is_left_of_the_mean_is_corrected(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("level", [0.1, 1e8, -1e-30])
 def test_rows_that_differ_by_rounding_alone_are_not_shifted(level: float) -> None:
     rng = np.random.default_rng(0)
-    x: Matrix = level * (1 + 1e-16 * rng.integers(-2, 3, size=(N, 30)))
+    x = np.asarray(level * (1 + 1e-16 * rng.integers(-2, 3, size=(N, 30))), dtype=np.float64)
     assert SmallMean.of_shifted(x) is None
     with pytest.raises(DegenerateError, match=r"x: zero variance"):
         metrics.linear_cka(x, sides()[0])
