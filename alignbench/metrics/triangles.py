@@ -1,10 +1,12 @@
-"""Symmetric matrices XᵀX by their lower triangles, which take half the operations."""
+"""Products of columns without copies, and symmetric ones by their lower triangles, in half the operations."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from alignbench.metrics.blocks import unbuffered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +29,21 @@ def add_products(total: Matrix, x: Matrix) -> None:
     from scipy.linalg.blas import dsyrk
 
     dsyrk(1.0, x.T, beta=1.0, c=total.T, overwrite_c=True)
+
+
+def add_cross_products(total: Matrix, x: Matrix, y: Matrix) -> None:
+    """Add XᵀY to `total` [dx, dy], without a copy."""
+    from scipy.linalg.blas import dgemm
+
+    dgemm(1.0, y.T, x.T, trans_b=True, beta=1.0, c=total.T, overwrite_c=True)
+
+
+def without_outer(total: Matrix, a: Matrix, b: Matrix, c: Matrix, d: Matrix) -> Matrix:
+    """Return `total` − abᵀ − cdᵀ [dx, dy]."""
+    with unbuffered():
+        result: Matrix = total - np.outer(a, b)
+        result -= np.outer(c, d)
+    return result
 
 
 def add_square(total: Matrix, v: Matrix, factor: float) -> None:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from alignbench.metrics.blocks import unbuffered
-from alignbench.metrics.triangles import TILE, add_products, add_square, lower_product, mirrored, square_sum
+from alignbench.metrics.triangles import (
+    TILE,
+    add_cross_products,
+    add_products,
+    add_square,
+    lower_product,
+    mirrored,
+    square_sum,
+)
 
 
 @pytest.mark.parametrize("d", [1, 7, TILE - 1, TILE, TILE + 1, 2 * TILE + 40])
@@ -22,6 +30,15 @@ def test_triangles_are_those_of_whole_products(n: int, d: int) -> None:
     assert square_sum(lower) == pytest.approx(float(np.square(whole).sum()), rel=1e-12)
     expected = np.tril(lower) + np.tril(lower, -1).T
     assert np.array_equal(mirrored(lower), expected)
+
+
+@pytest.mark.parametrize(("n", "dx", "dy"), [(1, 1, 1), (50, 7, 3), (3, 40, 200)])
+def test_cross_products_are_added_in_place(n: int, dx: int, dy: int) -> None:
+    rng = np.random.default_rng(n)
+    x, y, total = rng.normal(size=(n, dx)), rng.normal(size=(n, dy)), rng.normal(size=(2, dx, dy))
+    expected = total[1] + x.T @ y
+    add_cross_products(total[1], x, y)
+    np.testing.assert_allclose(total[1], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_sum_of_squares_beyond_float64_is_infinite() -> None:
