@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Matrix = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
 ROWS = 16_384  # in a chunk: about 800 of each cell, enough for a product at full speed
@@ -30,11 +29,8 @@ def side_cells(values: NDArray[Any], cell: Codes, codes: Codes | None = None, cl
     if len(values) != len(cell):
         raise InputError(f"cells: expected one for each of {len(values)} rows, got {len(cell)}")
     side = SideCells(as_matrix(values[:ROWS], "rows").mean(axis=0), classes)
-    space = _space(side, len(cell))
     for rows in _chunks(len(cell)):
-        layout = Layout.of(cell[rows])
-        part = layout.rows(values[rows], side.shift, space)
-        side.add(part, layout, None if codes is None else codes[rows])
+        side.add(values[rows], Layout.of(cell[rows]), None if codes is None else codes[rows])
         if not np.isfinite(side.total).all():
             as_matrix(values[rows], "rows")  # says which value it is
     return side
@@ -45,20 +41,11 @@ def cross_cells(
 ) -> CrossCells:
     """Return the moments of pairs of rows of two models, of whose sides the moments are known."""
     cross = CrossCells(x.shape[1], y.shape[1])
-    spaces = _space(side_x, len(cell)), _space(side_y, len(cell))
     for rows in _chunks(len(cell)):
         layout = Layout.of(cell[rows])
-        a, b = (
-            layout.rows(values[rows], side.shift, space)
-            for values, side, space in zip((x, y), (side_x, side_y), spaces, strict=True)
-        )
-        cross.add(a, b, layout)
+        a, b = layout.shifted(x[rows], side_x.shift), layout.shifted(y[rows], side_y.shift)
+        cross.add(a, b, layout.slices)
     return cross
-
-
-def _space(side: SideCells, n: int) -> Matrix:
-    """Return room for the rows of a chunk, which the next one overwrites."""
-    return np.empty((min(n, ROWS), len(side.shift)))
 
 
 def _chunks(n: int) -> Iterator[slice]:

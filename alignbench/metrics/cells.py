@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError
+from alignbench.metrics.blocks import unbuffered
 from alignbench.metrics.halves import based_scores
 from alignbench.metrics.moments import ClassSums, CrossMoments, Moments, SideMoments
 from alignbench.metrics.procrustes import nuclear_norm
 from alignbench.metrics.spectra import rank_of, truncated
+from alignbench.metrics.triangles import add_cross_products, add_products, mirrored
 from alignbench.stats.splits import assign
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,12 +61,21 @@ class Layout:
         slices = zip(numbers.tolist(), map(slice, starts.tolist(), ends), strict=True)
         return cls(order, dict(slices))
 
-    def rows(self, values: NDArray[Any], shift: Matrix, out: Matrix) -> Matrix:
-        """Return rows [b, d] in this order, in float64, minus a vector; they are stored in `out` [≥ b, d]."""
-        array, result = np.asarray(values), out[: len(self.order)]
-        for rows in self.slices.values():  # which fit the cache
-            np.subtract(array[self.order[rows]], shift, out=result[rows])
-        return result
+    def shifted(self, values: NDArray[Any], shift: Matrix) -> Iterator[Matrix]:
+        """Yield the rows of each cell in float64, minus a vector [m, d]; the next cell's overwrite them.
+
+        So whatever is computed of them finds them in the cache.
+        """
+        array = np.asarray(values)
+        space = np.empty(
+            (max((rows.stop - rows.start for rows in self.slices.values()), default=0), len(shift))
+        )
+        for rows in self.slices.values():
+            block = space[: rows.stop - rows.start]
+            block[...] = array[self.order[rows]]
+            with unbuffered():
+                block -= shift
+            yield block
 
 
 class SideCells:
@@ -94,13 +105,12 @@ class SideCells:
         """The memory of the moments."""
         return self.outer.nbytes + self.class_total.nbytes
 
-    def add(self, values: Matrix, layout: Layout, codes: Codes | None = None) -> None:
-        """Add rows in the order of a layout, with the class of each row of the chunk if there are classes."""
-        for c, rows in layout.slices.items():
-            x = values[rows]
+    def add(self, values: NDArray[Any], layout: Layout, codes: Codes | None = None) -> None:
+        """Add the rows of a chunk, with the class of each if there are classes."""
+        for (c, rows), x in zip(layout.slices.items(), layout.shifted(values, self.shift), strict=True):
             p = np.einsum("ij,ij->i", x, x)
             self.n[c] += len(x)
-            self.total[c] += x.sum(axis=0)
+            self.total[c] += np.ones(len(x)) @ x
             add_products(self.outer[c], x)
             self.p[c] += p.sum()
             self.pp[c] += p @ p
@@ -118,26 +128,11 @@ class SideCells:
         return SideMoments(
             self.shift,
             self.total[of].sum(axis=0),
-            _symmetric(_together(self.outer, of)),
+            mirrored(_together(self.outer, of)),
             float(self.p[of].sum()),
             float(self.pp[of].sum()),
             self.px[of].sum(axis=0),
         )
-
-
-def add_products(total: Matrix, x: Matrix) -> None:
-    """Add XᵀX to the lower triangle of `total` [d, d], without a copy; the upper one is not used."""
-    from scipy.linalg.blas import dsyrk
-
-    dsyrk(1.0, x.T, beta=1.0, c=total.T, overwrite_c=True)
-
-
-def _symmetric(lower: Matrix) -> Matrix:
-    """Return the symmetric matrix with this lower triangle."""
-    below = np.tril(lower, -1)
-    result: Matrix = below + below.T
-    np.fill_diagonal(result, np.diagonal(lower))
-    return result
 
 
 def _together(matrices: Matrix, cells: Sequence[int]) -> Matrix:
@@ -161,12 +156,11 @@ class CrossCells:
         """The memory of the moments."""
         return self.outer.nbytes
 
-    def add(self, x: Matrix, y: Matrix, layout: Layout) -> None:
-        """Add the pairs of the same rows of both sides, in the order of a layout."""
-        for c, rows in layout.slices.items():
-            a, b = x[rows], y[rows]
+    def add(self, x: Iterable[Matrix], y: Iterable[Matrix], cells: Iterable[int]) -> None:
+        """Add pairs, given the rows of both sides in each of some cells."""
+        for c, a, b in zip(cells, x, y, strict=True):
             p, q = np.einsum("ij,ij->i", a, a), np.einsum("ij,ij->i", b, b)
-            self.outer[c] += a.T @ b
+            add_cross_products(self.outer[c], a, b)
             self.pq[c] += p @ q
             self.qx[c] += q @ a
             self.py[c] += p @ b

@@ -10,7 +10,7 @@ import numpy as np
 from alignbench.columns import codes_of, names_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.given import plain_array
-from alignbench.metrics.blocks import row_blocks
+from alignbench.metrics.blocks import row_blocks, unbuffered
 from alignbench.metrics.small_means import SmallMean
 
 if TYPE_CHECKING:
@@ -170,9 +170,10 @@ def centered(x: Matrix) -> Matrix:
     mean = x.mean(axis=0)
     rest, _ = _rest(x, mean)
     result = np.empty_like(x)
-    for rows in _blocks(x):
-        block = np.subtract(x[rows], mean, out=result[rows])
-        block -= rest
+    with unbuffered():
+        for rows in _blocks(x):
+            block = np.subtract(x[rows], mean, out=result[rows])
+            block -= rest
     return result
 
 
@@ -221,8 +222,9 @@ class Centering:
         factor = 2.0**-exponent
         result, spread = np.empty_like(self.source), 0.0
         for rows in _blocks(self.source):
-            block = np.subtract(self.source[rows], self.mean, out=result[rows])
-            block -= self.rest
+            with unbuffered():
+                block = np.subtract(self.source[rows], self.mean, out=result[rows])
+                block -= self.rest
             block *= factor
             spread = max(spread, _largest(block))
         more = int(np.frexp(spread)[1])  # not 0 if `rest` moved the spread across a power of two
@@ -287,7 +289,8 @@ def _rest(x: Matrix, mean: Matrix) -> tuple[Matrix, float]:
     """Return the column means of x − mean, which are rounding, and the largest absolute value of x − mean."""
     total, spread = None, 0.0
     for rows in _blocks(x):
-        block = x[rows] - mean
+        with unbuffered():
+            block = x[rows] - mean
         spread = max(spread, _largest(block))
         # Rows are added to the sum one by one, so it has the same bits whatever the blocks.
         total = (block if total is None else np.concatenate([total[None], block])).sum(axis=0)

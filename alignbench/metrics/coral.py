@@ -19,6 +19,7 @@ from alignbench.metrics.checks import (
     standardized,
 )
 from alignbench.metrics.small_means import SmallMean
+from alignbench.metrics.triangles import lower_product, mirrored, square_sum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -125,16 +126,28 @@ def covariance(x: Matrix, varies: str | None = None) -> Matrix:
         InputError, DegenerateError: see `check_varies`.
     """
     check_min_n(len(x), 2)
-    mean = SmallMean.of(x)
-    quick = None if mean is None else mean.covariance()
-    if quick is not None:
-        return quick
-    if varies is not None:
-        check_varies(x, varies)
-    deviations = centered(x)
+    if len(x) > FEW:
+        return mirrored(_lower_covariance(x, varies))
+    deviations = _deviations(x, varies)
     with np.errstate(over="ignore", invalid="ignore"):
         result: Matrix = deviations.T @ deviations / (len(x) - 1)
     return result
+
+
+def _lower_covariance(x: Matrix, varies: str | None) -> Matrix:
+    """Return the lower triangle of `covariance`, with zeros above it."""
+    for small_mean in (SmallMean.of, SmallMean.of_shifted):
+        mean = small_mean(x)
+        lower = None if mean is None else mean.lower_covariance()
+        if lower is not None:
+            return lower
+    return lower_product(_deviations(x, varies), 1 / (len(x) - 1))
+
+
+def _deviations(x: Matrix, varies: str | None) -> Matrix:
+    if varies is not None:
+        check_varies(x, varies)
+    return centered(x)
 
 
 def ledoit_wolf(x: Matrix) -> Matrix:
@@ -204,7 +217,13 @@ def coral_distance(x: ArrayLike, y: ArrayLike) -> float:
         Sun and Saenko (2016), Deep CORAL, arXiv 1607.01719, eq. 1.
     """
     a, b = _same_width(x, y)
-    return coral_distance_of(covariance(a, "x"), covariance(b, "y"))
+    if len(a) <= FEW:
+        return coral_distance_of(covariance(a, "x"), covariance(b, "y"))
+    with np.errstate(over="ignore", invalid="ignore"):
+        gap = _lower_covariance(a, "x")
+        gap -= _lower_covariance(b, "y")
+        value = square_sum(gap) / (4 * len(gap) ** 2)
+    return bounded(value, (0, np.inf), "coral_distance")
 
 
 def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.metrics.blocks import row_blocks
+from alignbench.metrics.blocks import row_blocks, unbuffered
 from alignbench.metrics.checks import Centering
 from alignbench.metrics.products import product
 from alignbench.metrics.small_means import SmallMean
@@ -104,7 +104,8 @@ def to_squared_distances(products: Matrix, a: Points, b: Points, diagonal: int |
         b: the other rows.
         diagonal: the position in `b` of the first row of `a`, if all of them are in `b`.
     """
-    sizes = a.sizes[:, None] + b.sizes
+    with unbuffered():
+        sizes = a.sizes[:, None] + b.sizes
     products *= -2
     products += sizes
     np.maximum(products, 0.0, out=products)
@@ -134,8 +135,9 @@ def rounding_of(squared: Matrix, a: Points, b: Points | None = None) -> Matrix:
     other = a if b is None else b
     error: Matrix = np.empty_like(squared)
     for rows in row_blocks(*squared.shape):
-        moved = a.noise[rows, None] + other.noise
-        sizes = a.sizes[rows, None] + other.sizes
+        with unbuffered():
+            moved = a.noise[rows, None] + other.noise
+            sizes = a.sizes[rows, None] + other.sizes
         block = np.sqrt(squared[rows], out=error[rows])
         block *= 2
         block += moved

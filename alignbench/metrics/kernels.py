@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
+from alignbench.metrics.blocks import unbuffered
 from alignbench.metrics.checks import pair_to_center, standardized
 from alignbench.metrics.derived import derived
-from alignbench.metrics.small_means import SmallMean
+from alignbench.metrics.small_means import small_mean
 from alignbench.metrics.sums import LinearSums, gram
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def centered_gram(x: Matrix, name: str) -> Matrix:
 
 
 def _centered_gram(x: Matrix, name: str) -> Matrix:
-    mean = SmallMean.of(x)
-    return gram(centered_side(x, name)) if mean is None else mean.out_of_gram(gram(x))
+    mean = small_mean(x)
+    return gram(centered_side(x, name)) if mean is None else mean.out_of_gram(gram(mean.rows))
 
 
 def norms(a: Matrix, b: Matrix) -> float:
@@ -66,8 +67,12 @@ def norms(a: Matrix, b: Matrix) -> float:
 
 def doubly_centered(kernel: Matrix, out: Matrix | None = None) -> Matrix:
     """Return HKH, in `out` if that is given, which may be `kernel`."""
-    result: Matrix = np.subtract(kernel, kernel.mean(axis=0), out=out)
-    result -= result.mean(axis=1, keepdims=True)
+    columns = kernel.mean(axis=0)
+    with unbuffered():
+        result: Matrix = np.subtract(kernel, columns, out=out)
+    rows = result.mean(axis=1, keepdims=True)
+    with unbuffered():
+        result -= rows
     return result
 
 

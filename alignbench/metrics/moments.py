@@ -16,6 +16,7 @@ from alignbench.metrics.checks import check_min_n, check_pair
 from alignbench.metrics.classes import adjusted_share
 from alignbench.metrics.coral import coral_distance_of, ncoral_of
 from alignbench.metrics.sums import LinearSums
+from alignbench.metrics.triangles import without_outer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,11 +58,11 @@ class SideMoments:
         """Return the sums of x − delta."""
         c, along = float(delta @ delta), float(delta @ self.total)
         turned = self.outer @ delta
-        cross = np.outer(delta, self.total)
+        v = self.total - n / 2 * delta
         return SideMoments(
             shift=self.shift + delta,
             total=self.total - n * delta,
-            outer=self.outer - cross - cross.T + n * np.outer(delta, delta),
+            outer=without_outer(self.outer, delta, v, v, delta),
             p=self.p - 2 * along + n * c,
             pp=self.pp
             + n * c**2
@@ -101,10 +102,7 @@ class CrossMoments:
         pq -= 2 * (float(epsilon @ self.py) + float(delta @ self.qx) + c * along_y + e * along_x)
         pq += 4 * float(delta @ self.outer @ epsilon)
         return CrossMoments(
-            outer=self.outer
-            - np.outer(delta, y.total)
-            - np.outer(x.total, epsilon)
-            + n * np.outer(delta, epsilon),
+            outer=without_outer(self.outer, delta, y.total - n * epsilon, x.total, epsilon),
             pq=pq,
             qx=self.qx + e * x.total - 2 * self.outer @ epsilon - delta * (y.p + n * e - 2 * along_y),
             py=self.py + c * y.total - 2 * self.outer.T @ delta - epsilon * (x.p + n * c - 2 * along_x),

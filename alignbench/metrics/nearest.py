@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import InputError, TooFewSamplesError
-from alignbench.metrics.blocks import FEW, products_of_rows, row_blocks
+from alignbench.metrics.blocks import FEW, products_of_rows, row_blocks, unbuffered
 from alignbench.metrics.checks import Centering
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import (
@@ -19,6 +19,7 @@ from alignbench.metrics.distances import (
     to_squared_distances,
     unit_rounding,
 )
+from alignbench.metrics.largest import kth_largest
 from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths
 
@@ -208,8 +209,9 @@ def nearest_by_products(
         numbers = np.arange(rows.start, rows.stop)
         own = products[np.arange(len(products)), numbers]
         products[np.arange(len(products)), numbers] = -np.inf
-        border = np.partition(products, n - k, axis=1)[:, n - k]
-        chosen = products >= (border - reach[rows])[:, None]
+        least = kth_largest(products, k) - reach[rows]
+        with unbuffered():
+            chosen = products >= least[:, None]
         places = np.flatnonzero(chosen)
         weights = np.ones(len(places))
         if len(places) > k * len(products):
@@ -309,10 +311,11 @@ def _neighbors_without_centering(x: Matrix, k: int, name: str) -> Neighbors | No
 
     def cosines() -> Iterator[tuple[slice, Matrix]]:
         for rows, products in products_of_rows(x):
-            products -= shift
-            products -= along[rows]
-            products *= inverse
-            products *= inverse[rows, None]
+            with unbuffered():
+                products -= shift
+                products -= along[rows]
+                products *= inverse
+                products *= inverse[rows, None]
             yield rows, products
 
     @cache

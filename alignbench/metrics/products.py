@@ -42,13 +42,16 @@ def product(x: NDArray[Real], y: NDArray[Real]) -> NDArray[Real]:
         x: [m, d].
         y: [d, n].
     """
-    device = _DEVICE.get()
-    if device != CPU and x.shape[0] * x.shape[1] * y.shape[1] >= WORTH:
-        found = _on_device(x, y, device)
-        if found is not None:
-            return found
+    found = _on_device(x, y, _DEVICE.get()) if travels(x, y) else None
+    if found is not None:
+        return found
     result: NDArray[Real] = x @ y
     return result
+
+
+def travels(x: NDArray[Real], y: NDArray[Real]) -> bool:
+    """Return whether another device than the CPU would compute the product XY."""
+    return _DEVICE.get() != CPU and x.shape[0] * x.shape[1] * y.shape[1] >= WORTH
 
 
 def _on_device(x: NDArray[Real], y: NDArray[Real], device: str) -> NDArray[Real] | None:

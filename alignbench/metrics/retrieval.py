@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
+from alignbench.metrics.blocks import unbuffered
 from alignbench.metrics.checks import LARGEST, as_matrix, as_unchecked_matrix, check_finite
 from alignbench.rows import unit_rows
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 CUTS = (1, 5, 10)
 TIE = 1e-13  # rounding of a sum of some thousand products, as a share of the largest possible sum
-WORD = 64  # truth values that are counted at once
-BLOCK = 100_000  # scores that are compared at once, so that they stay in the cache
+WORD = 8  # truth values that are counted at once, each in a byte of its own
+FULL = 255  # words of them that can be added before a byte is full
+BLOCK = 200_000  # scores that are compared at once, so that they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,40 +105,47 @@ def _ranks_without_ties(scores: Matrix, right: NDArray[np.bool_] | None) -> tupl
     Raises:
         InputError: scores are not finite.
     """
-    ranks, alone = np.empty(len(scores)), np.empty(len(scores), dtype=bool)
-    step = max(1, BLOCK // scores.shape[1])
-    counter = _Counter(min(step, len(scores)), scores.shape[1])
-    for start in range(0, len(scores), step):
-        rows = slice(start, start + step)
-        block = scores[rows]
-        largest = float(np.sqrt(np.vdot(block, block)))  # a bound, in a single pass
-        if not 1 / LARGEST < largest < LARGEST:  # squares leave the range, or are not finite
-            check_finite(scores, "similarity")
-            largest = float(np.abs(block).max())
-        if right is None:
-            best = np.diagonal(block, offset=start)
-        else:
-            best = np.where(right[rows], block, -np.inf).max(axis=1)
-        margin = 2 * TIE * largest  # wider than the reach of a tie in any of the rows
-        above = counter.above(block, best + margin)
-        alone[rows] = counter.above(block, best - margin) == above + 1
-        ranks[rows] = above + 1
-    return ranks, alone
+    q, n = scores.shape
+    step = min(q, max(1, BLOCK // n))
+    counter = _Counter(q, n, step)
+    with unbuffered():
+        for start in range(0, q, step):
+            rows = slice(start, start + step)
+            block = np.ascontiguousarray(scores[rows])
+            largest = float(np.sqrt(np.vdot(block, block)))  # a bound, in a single pass
+            if not 1 / LARGEST < largest < LARGEST:  # squares leave the range, or are not finite
+                check_finite(scores, "similarity")
+                largest = float(np.abs(block).max())
+            if right is None:
+                best = np.diagonal(block, offset=start)
+            else:
+                best = np.where(right[rows], block, -np.inf).max(axis=1)
+            margin = 2 * TIE * largest  # wider than the reach of a tie in any of the rows
+            counter.add(rows, block, np.stack([best + margin, best - margin], axis=1))
+    above, near = counter.counts().T
+    return (above + 1).astype(np.float64), near == above + 1
 
 
 class _Counter:
-    """Counts the scores above a limit in each of at most `rows` rows of n scores."""
+    """Counts the scores above two limits in each of q rows of n scores, at most `step` rows at a time."""
 
-    def __init__(self, rows: int, n: int) -> None:
-        self._mask = np.zeros((rows, -(-n // WORD) * WORD), dtype=bool)  # the last columns remain False
-        self._n = n
+    def __init__(self, q: int, n: int, step: int) -> None:
+        parts = -(-n // (WORD * FULL))
+        words = -(-n // (WORD * parts))
+        self._mask = np.zeros((step, 2, parts * words * WORD), dtype=bool)
+        self._inside = self._mask[:, :, :n]  # the other columns remain False
+        self._words = self._mask.view(np.uint64).reshape(step, 2, parts, words)
+        self._sums = np.empty((q, 2, parts), dtype=np.uint64)
 
-    def above(self, scores: Matrix, limits: Matrix) -> NDArray[np.intp]:
-        """Return how many scores of each row are above its limit."""
-        mask = self._mask[: len(scores)]
-        np.greater(scores, limits[:, None], out=mask[:, : self._n])
-        words = np.packbits(mask.ravel()).view(np.uint64).reshape(len(mask), -1)
-        counts: NDArray[np.intp] = np.bitwise_count(words).sum(axis=1, dtype=np.intp)
+    def add(self, rows: slice, scores: Matrix, limits: Matrix) -> None:
+        """Count the scores [m, n] of these rows, given the limits of each [m, 2]."""
+        m = len(scores)
+        np.greater(scores[:, None], limits[:, :, None], out=self._inside[:m])
+        self._words[:m].sum(axis=3, out=self._sums[rows])
+
+    def counts(self) -> NDArray[np.intp]:
+        """Return how many scores of each row are above its limits [q, 2]."""
+        counts: NDArray[np.intp] = self._sums.view(np.uint8).sum(axis=2, dtype=np.intp)
         return counts
 
 
@@ -183,15 +192,15 @@ def retrieval(
         reciprocal[row], ranks[row] = places @ (1 / at), places @ at
         for k in cuts:
             hits[k][row] = places[at <= k].sum()
-    sizes, times = np.unique(counts, return_counts=True)
+    times = np.bincount(counts)
+    sizes = np.flatnonzero(times)
     return Retrieval(
         recall={k: float(hit.mean()) for k, hit in hits.items()},
         recall_chance={
-            k: float(sum(t * recall_chance(n, int(m), k) for m, t in zip(sizes, times, strict=True)) / q)
-            for k in cuts
+            k: float(sum(times[m] * recall_chance(n, int(m), k) for m in sizes) / q) for k in cuts
         },
         mrr=float(reciprocal.mean()),
-        mrr_chance=float(sum(t * mrr_chance(n, int(m)) for m, t in zip(sizes, times, strict=True)) / q),
+        mrr_chance=float(sum(times[m] * mrr_chance(n, int(m)) for m in sizes) / q),
         median_rank=float(np.median(ranks)),
         hits=hits,
         reciprocal_ranks=reciprocal,

@@ -1,4 +1,4 @@
-"""Sides that need not be centred: their means are so small that sums of products can be corrected instead."""
+"""Sides with small means, or made so by one subtraction: sums of products are corrected for what is left."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.metrics.blocks import FEW, row_blocks
-from alignbench.metrics.products import product
+from alignbench.metrics.blocks import FEW, row_blocks, unbuffered
+from alignbench.metrics.derived import derived
+from alignbench.metrics.triangles import add_square, lower_product
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 SAFE_SIZE = 1e100  # squared norms below this and above its inverse have squares in the range of float64
 LARGEST_SHARE = 0.25  # of the squared norm of a side that its mean may have, times the root of the rank
+ROUNDING = 1e-10  # deviations below this share of the mean may be its rounding alone
 
 
 @dataclass(frozen=True, eq=False)
 class SmallMean:
-    r"""The mean m of rows x that are not centred.
+    r"""The small mean m of rows x that are not centred.
 
     If $n\|m\|^2$ is at most a quarter of $\|X\|^2/\sqrt{\min(n, d)}$, no product of uncentred rows or columns
     has more than three times the norm of the centred one, so a subtraction loses no digit that counts.
@@ -44,12 +46,33 @@ class SmallMean:
         That is so if the mean is too large, if a value is not finite, if squares may leave the range of
         float64, and up to FEW rows, where time does not matter.
         """
-        n, d = x.shape
-        if n <= FEW or not x.flags.c_contiguous:
+        return cls._above(1 / SAFE_SIZE, x) if _is_large(x) else None
+
+    @classmethod
+    def of_shifted(cls, x: Matrix) -> SmallMean | None:
+        r"""Return the mean of the rows of `x` [n, d] minus a vector c near it; None as in `of`.
+
+        A difference $x_{ij} - c_j$ is rounded once, by a share of itself, so no digit is lost whatever c is.
+        What the true mean differs from c is the mean of the new rows, for which sums are corrected. It is
+        None, too, if the rows may be equal up to rounding.
+        """
+        if not _is_large(x):
             return None
+        n, d = x.shape
+        with np.errstate(over="ignore", invalid="ignore"):
+            near = np.ones(n) @ x / n
+            noise = ROUNDING * float(np.abs(near).max())
+            with unbuffered():
+                rows = x - near
+            return cls._above(max(1 / SAFE_SIZE, n * d * noise**2), rows)
+
+    @classmethod
+    def _above(cls, least: float, x: Matrix) -> SmallMean | None:
+        """Return the mean of the rows of `x`; None if it is not small, or ‖X‖² not above `least`."""
+        n, d = x.shape
         with np.errstate(over="ignore", invalid="ignore"):
             size = float(np.vdot(x, x))
-            if not 1 / SAFE_SIZE < size < SAFE_SIZE:
+            if not least < size < SAFE_SIZE:
                 return None
             mean = np.ones(n) @ x / n
             square = float(mean @ mean)
@@ -64,25 +87,25 @@ class SmallMean:
 
     def out_of_gram(self, gram: Matrix) -> Matrix:
         """Return the Gram matrix [n, n] of the centred rows, given that of the rows as they are."""
-        result = np.empty_like(gram)
-        for rows in row_blocks(*gram.shape):
-            block = np.subtract(gram[rows], self.along - self.square, out=result[rows])
-            block -= self.along[rows, None]
+        result, shift = np.empty_like(gram), self.along - self.square
+        with unbuffered():
+            for rows in row_blocks(*gram.shape):
+                block = np.subtract(gram[rows], shift, out=result[rows])
+                block -= self.along[rows, None]
         return result
 
-    def covariance(self) -> Matrix | None:
-        """Return the covariance [d, d] of the rows, normalised by n−1.
+    def lower_covariance(self) -> Matrix | None:
+        """Return the lower triangle of the covariance of the rows [d, d], normalised by n−1; zeros above it.
 
         None if a column's mean is larger than its spread, so that its own variance would lose digits.
         """
-        n, products = len(self.rows), product(self.rows.T, self.rows)
-        if (n * np.square(self.mean) > np.diagonal(products) / 2).any():
+        n = len(self.rows)
+        lower = lower_product(self.rows, 1 / (n - 1))
+        share = n / (n - 1) * np.square(self.mean)
+        if (share > np.diagonal(lower) / 2).any():
             return None
-        for rows in row_blocks(*products.shape):
-            block = products[rows]
-            block -= np.multiply.outer(n * self.mean[rows], self.mean)
-            block /= n - 1
-        return products
+        add_square(lower, self.mean, -n / (n - 1))
+        return lower
 
     def out_of_lengths(self, squared: Matrix) -> Matrix:
         """Return the squared lengths of the centred rows [n], given those of the rows as they are."""
@@ -96,3 +119,13 @@ class SmallMean:
         """
         n = len(self.rows)
         return float(inner - 2 * n * (self.along @ other.along) + n**2 * self.square * other.square)
+
+
+def _is_large(x: Matrix) -> bool:
+    """Whether `x` has so many rows that time matters, and these are contiguous."""
+    return len(x) > FEW and x.flags.c_contiguous
+
+
+def small_mean(x: Matrix) -> SmallMean | None:
+    """Return the mean of the rows of `x` as they are, or shifted; None if neither is small."""
+    return SmallMean.of(x) or derived("shifted", x, lambda: SmallMean.of_shifted(x))

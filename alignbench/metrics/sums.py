@@ -13,7 +13,7 @@ from alignbench.metrics.checks import bounded
 from alignbench.metrics.derived import derived
 from alignbench.metrics.nulls import KernelMoments, permutation_moments
 from alignbench.metrics.products import product
-from alignbench.metrics.small_means import SmallMean
+from alignbench.metrics.small_means import small_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,15 +99,16 @@ class LinearSums:
 
     @classmethod
     def of_uncentered(cls, x: Matrix, y: Matrix) -> LinearSums | None:
-        """Return the sums of the centred sides, given sides as they are; None if those have to be centred."""
+        """Return the sums of the centred sides, given sides as they are; None if that would lose digits."""
         return derived("uncentred sums", (x, y), lambda: cls._of_uncentered(x, y))
 
     @classmethod
     def _of_uncentered(cls, x: Matrix, y: Matrix) -> LinearSums | None:
-        mean_x, mean_y = SmallMean.of(x), SmallMean.of(y)
+        mean_x = small_mean(x)
+        mean_y = None if mean_x is None else small_mean(y)
         if mean_x is None or mean_y is None:
             return None
-        a, b, xy, xx, yy = _products(x, y)
+        a, b, xy, xx, yy = _products(mean_x.rows, mean_y.rows)
         return cls._of(
             mean_x.out_of_lengths(a),
             mean_y.out_of_lengths(b),

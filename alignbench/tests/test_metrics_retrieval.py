@@ -147,3 +147,19 @@ def test_a_score_that_is_not_finite_is_refused_in_any_block(bad: float) -> None:
     scores[-1, 0] = bad
     with pytest.raises(InputError, match=r"similarity: 1 of 201601 values are NaN or infinite .* row 448"):
         retrieval(scores)
+
+
+@pytest.mark.parametrize("n", [8 * 255, 8 * 255 + 1, 2 * 8 * 255 + 9])
+def test_ranks_are_counted_whatever_the_number_of_candidates(n: int) -> None:
+    rng = np.random.default_rng(n)
+    scores = rng.normal(size=(120, n))
+    scores[:, -1] += np.linspace(-9, 9, 120)  # the rank goes from the last to the first
+    scores[7, 3:9] = scores[7, -1]
+    right = np.zeros(scores.shape, dtype=bool)
+    right[:, -1] = True
+    found = retrieval(scores, right)
+    for row, reciprocal in enumerate(found.reciprocal_ranks):
+        above, tied = ((scores[row] > scores[row, -1]).sum(), (scores[row] == scores[row, -1]).sum())
+        assert reciprocal == pytest.approx(np.mean(1 / (above + np.arange(1, tied + 1))), rel=1e-12)
+    assert found.reciprocal_ranks[0] == 1 / n
+    assert found.reciprocal_ranks[-1] == 1
