@@ -10,7 +10,7 @@ import torch
 
 from alignbench.errors import AlignbenchWarning
 from alignbench.experiments.scoring import Settings, evaluate_pair, forget
-from alignbench.metrics import METRICS, products
+from alignbench.metrics import METRICS, products, triangles
 from alignbench.metrics.products import product, products_on
 from alignbench.tests.space_fakes import make_related
 
@@ -110,6 +110,19 @@ def test_a_gpu_that_torch_can_not_use_is_left_out(monkeypatch: pytest.MonkeyPatc
     x = np.random.default_rng(4).normal(size=(5, 4))
     with products_on("cuda"):
         assert np.array_equal(product(x, x.T), x @ x.T)
+
+
+def test_triangles_travel_as_well(every_product: list[tuple[int, ...]]) -> None:
+    x, y = np.random.default_rng(5).normal(size=(2, 20, 7))
+    own, cross = np.zeros((7, 7)), np.zeros((7, 7))
+    with products_on(DEVICE):
+        lower = triangles.lower_product(x, 0.5)
+        triangles.add_products(own, x)
+        triangles.add_cross_products(cross, x, y)
+    np.testing.assert_allclose(lower, np.tril(0.5 * x.T @ x), atol=1e-13)
+    np.testing.assert_allclose(np.tril(own), np.tril(x.T @ x), atol=1e-13)
+    np.testing.assert_allclose(cross, x.T @ y, atol=1e-13)
+    assert len(every_product) == 3
 
 
 SENT = {"linear_cka", "debiased_cka", "rbf_cka", "mutual_knn", "cknna", "rsa", "knn_accuracy"}
