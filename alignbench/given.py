@@ -38,7 +38,7 @@ def plain_array(value: ArrayLike | Any, name: str, dtype: DTypeLike | None = Non
             f"{np.argwhere(masked)[0, 0]}; leave such rows out"
         )
     try:
-        if isinstance(value, Detaches):
+        if not isinstance(value, np.ndarray) and isinstance(value, Detaches):  # the latter takes its time
             tensor = value.detach().cpu()
             # numpy has neither bfloat16 nor the smaller types; float64 represents all their numbers exactly.
             small = tensor.is_floating_point() and tensor.dtype.itemsize < 4

@@ -10,6 +10,7 @@ from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.blocks import unbuffered
 from alignbench.metrics.checks import pair_to_center, standardized
 from alignbench.metrics.derived import derived
+from alignbench.metrics.largest import median_of
 from alignbench.metrics.small_means import small_mean
 from alignbench.metrics.sums import LinearSums, gram
 
@@ -76,14 +77,6 @@ def doubly_centered(kernel: Matrix, out: Matrix | None = None) -> Matrix:
     return result
 
 
-def _median(values: Matrix) -> float:
-    """Return the median of one or more values; numpy's selects both middle ones, which takes longer."""
-    half = len(values) // 2
-    parted = np.partition(values, half)
-    upper = float(parted[half])
-    return upper if len(values) % 2 else (float(parted[:half].max()) + upper) / 2
-
-
 def rbf_kernel(
     distances: Matrix,
     fraction: float = 1.0,
@@ -109,7 +102,7 @@ def rbf_kernel(
     if median == "nonzero":
         chosen = np.concatenate([row[number:] for number, row in enumerate(distances, 1)])
         chosen = chosen if chosen.all() else chosen[chosen > 0]
-    middle = _median(chosen) if len(chosen) else 0.0
+    middle = median_of(chosen) if len(chosen) else 0.0
     if middle == 0:
         raise DegenerateError(
             "rbf_kernel: the median distance is 0, as most rows are equal; use median='nonzero'"

@@ -11,6 +11,7 @@ import numpy as np
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.blocks import unbuffered
 from alignbench.metrics.checks import LARGEST, as_matrix, as_unchecked_matrix, check_finite
+from alignbench.metrics.largest import median_of
 from alignbench.rows import unit_rows
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def retrieval(
         },
         mrr=float(reciprocal.mean()),
         mrr_chance=float(sum(times[m] * mrr_chance(n, int(m)) for m in sizes) / q),
-        median_rank=float(np.median(ranks)),
+        median_rank=median_of(ranks),
         hits=hits,
         reciprocal_ranks=reciprocal,
     )
