@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 
 LIMIT = 2**30  # bytes of results and copies that a store keeps
 _LARGEST_SHARE = 4  # a result that would take more than a quarter of the limit is not kept
+_SMALL_SHARE = 1000  # a result that takes less than a thousandth of the limit is small, as most sums are
+_OF_SMALL = 8  # small results may take an eighth of the limit before they make room for others
 _OBJECT = 64  # bytes that an object other than an array is counted as
 
 
@@ -125,7 +127,17 @@ class Derived:
         self._kept[key] = result, size
         self.nbytes += size
         while self.nbytes > self._limit:
-            self._drop(next(iter(self._kept)))
+            self._drop(self._next_to_go())
+
+    def _next_to_go(self) -> Key:
+        """Return the result that was used least recently, of the large ones while small ones take little.
+
+        Sums over large matrices take long to compute, and leave room for no other matrix when they go.
+        """
+        sizes = {key: size for key, (_, size) in self._kept.items()}
+        large = [key for key, size in sizes.items() if size * _SMALL_SHARE >= self._limit]
+        small = self.nbytes - sum(sizes[key] for key in large)
+        return large[0] if large and small * _OF_SMALL <= self._limit else next(iter(sizes))
 
     def _drop(self, key: Key) -> None:
         result, size = self._kept.pop(key)

@@ -17,7 +17,7 @@ from alignbench.metrics.checks import standardized
 from alignbench.metrics.derived import Derived, derived, keeping, watching
 from alignbench.metrics.neighbors import mutual_knn
 from alignbench.metrics.nulls import matched_products
-from alignbench.metrics.permuted_side import PermutedSide
+from alignbench.metrics.permuted_symmetric import symmetric_side
 from alignbench.stats import evaluate
 from alignbench.workshop.measure._many_pairs import pair_of
 
@@ -189,7 +189,7 @@ def test_where_memory_is_short_what_is_kept_of_other_scores_goes_first() -> None
 
 @pytest.mark.slow
 def test_the_sums_of_a_closed_form_are_taken_once_a_side() -> None:
-    with patch.object(PermutedSide, "of", wraps=PermutedSide.of) as sums:
+    with patch("alignbench.metrics.permuted.symmetric_side", wraps=symmetric_side) as sums:
         scores(["linear_cka", "calibrated_cka"], 302, 6)
     assert sorted(call.args[1] is None for call in sums.call_args_list) == [False, False, True, True]
 
