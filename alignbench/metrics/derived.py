@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 LIMIT = 2**30  # bytes of results and copies that a store keeps
 _LARGEST_SHARE = 4  # a result that would take more than a quarter of the limit is not kept
-_SMALL_SHARE = 1000  # a result that takes less than a thousandth of the limit is small, as most sums are
+_SMALL_SHARE = 200  # a result that takes less than this part of the limit is small, as most sums are
 _OF_SMALL = 8  # small results may take an eighth of the limit before they make room for others
 _OBJECT = 64  # bytes that an object other than an array is counted as
 
@@ -119,6 +119,8 @@ class Derived:
         # A side that a function returns as it is belongs to others.
         if size * _LARGEST_SHARE > self._limit or any(id(array) in self._watched for array in arrays):
             return
+        if self._keys.get(id(result), (None, ()))[0] is result:
+            return  # it is kept under the name that it was computed under
         if key in self._kept:
             self._drop(key)
         for place, array in enumerate(arrays):

@@ -209,7 +209,8 @@ class _Symmetric(Parts):
                     paths = self.residual[first, middle] @ self.residual[middle, last]
                     found[c, d, e] += weight * np.einsum("ij,ij->", paths, closing, dtype=np.float64)
         every = np.asarray([found.transpose(order) for order in permutations(range(3))]).sum(axis=0)
-        return np.ldexp(np.asarray([every, every]), 3 * self.exponent)
+        triangles: Matrix = np.ldexp(np.asarray([every, every]), 3 * self.exponent)
+        return triangles
 
     def _between(
         self, first: tuple[int, slice], last: tuple[int, slice]

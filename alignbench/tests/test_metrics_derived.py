@@ -108,6 +108,39 @@ def test_results_of_results_are_kept_and_read_only() -> None:
     x += 1  # what was passed in stays as it was
 
 
+def test_a_result_that_is_that_of_another_name_is_kept_once() -> None:
+    x, store = side(), Derived()
+    with keeping(store), watching(x):
+        for _ in range(2):
+            inner = derived("inner", x, lambda: x @ x.T)
+            assert derived("outer", x, lambda of=inner: of) is inner  # type: ignore[misc]
+    assert store.nbytes < 2 * inner.nbytes + x.nbytes
+
+
+def test_sums_of_large_arrays_outlast_them() -> None:
+    x = side(n=50)
+    with keeping(Derived(limit=100_000)), watching(x):
+        product = derived("product", x, lambda: x @ x.T)
+        sums = derived("sums", product, lambda: product.sum(axis=0))
+        for number in range(10):
+            derived(number, x, lambda: np.ones((50, 50)))
+        again = derived("product", x, lambda: x @ x.T)
+        assert again is not product
+        assert derived("sums", again, lambda: product.sum(axis=0)) is sums
+
+
+def test_small_results_make_room_once_there_are_many() -> None:
+    store = Derived(limit=100_000)
+    with keeping(store):
+        large, many = side(0, 50), side(1, 50)
+        with watching(large, many):
+            for number in range(2_000):
+                derived(number, many, lambda: np.ones(1))
+            product = derived("product", large, lambda: large @ large.T)
+            assert derived("product", large, lambda: large @ large.T) is product
+    assert store.nbytes <= 100_000
+
+
 def test_a_side_that_is_returned_as_it_is_stays_writable() -> None:
     x = side()
     with watching(x):
