@@ -130,14 +130,14 @@ def test_sums_of_large_arrays_outlast_them() -> None:
 
 
 def test_small_results_make_room_once_there_are_many() -> None:
-    store = Derived(limit=100_000)
+    store, many, other = Derived(limit=100_000), side(0, 50), side(1, 50)
     with keeping(store):
-        large, many = side(0, 50), side(1, 50)
-        with watching(large, many):
+        with watching(many):
             for number in range(2_000):
                 derived(number, many, lambda: np.ones(1))
-            product = derived("product", large, lambda: large @ large.T)
-            assert derived("product", large, lambda: large @ large.T) is product
+        with watching(other):
+            product = derived("product", other, lambda: other @ other.T)
+            assert derived("product", other, lambda: other @ other.T) is product
     assert store.nbytes <= 100_000
 
 
