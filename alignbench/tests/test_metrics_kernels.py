@@ -24,8 +24,8 @@ from alignbench.metrics import cka_debiased as debiased_module
 from alignbench.metrics.checks import standardized
 from alignbench.metrics.distances import Points, rounding_of, squared_distances
 from alignbench.metrics.kernels import doubly_centered, rbf_kernel
+from alignbench.metrics.orders import Order
 from alignbench.metrics.procrustes import narrow
-from alignbench.metrics.rsa import average_ranks
 from alignbench.tests.traced import peak
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def plain_ranks(values: Matrix, errors: Matrix) -> Matrix:
 def test_ranks_are_those_of_the_groups_that_errors_make(decimals: int) -> None:
     rng = np.random.default_rng(0)
     values = np.round(rng.normal(size=500), decimals)
-    assert np.array_equal(average_ranks(values), rankdata(values))
+    assert np.array_equal(Order.of(values).ranks(), rankdata(values))
     errors = rng.random(500) * rng.choice([0, 1e-3, 0.01], size=500)
-    assert np.array_equal(average_ranks(values, errors), plain_ranks(values, errors))
-    assert np.array_equal(average_ranks(np.ones(7)), np.full(7, 4.0))
-    assert np.array_equal(average_ranks(np.ones(1)), [1.0])
+    assert np.array_equal(Order.of(values, errors).ranks(), plain_ranks(values, errors))
+    assert np.array_equal(Order.of(np.ones(7)).ranks(), np.full(7, 4.0))
+    assert np.array_equal(Order.of(np.ones(1)).ranks(), [1.0])
 
 
 @pytest.mark.parametrize("whole", [blocks.WHOLE, 700])
