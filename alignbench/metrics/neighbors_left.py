@@ -1,37 +1,44 @@
-"""Nearest neighbours without each block of rows, from the products of all rows."""
+"""Nearest neighbours without each block of rows, from the nearest ones of all rows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alignbench.metrics.blocks import row_blocks
-from alignbench.metrics.checks import Centering
+from alignbench.metrics.candidates import Candidates
+from alignbench.metrics.checks import Centering, centered_beside
 from alignbench.metrics.distances import unit_rounding
 from alignbench.metrics.kernels import centered_side
 from alignbench.metrics.nearest import (
+    Neighbors,
     angular_distances,
     cosine_neighbors,
+    cosines_of_rows,
     directions,
     nearest_by_products,
     neighbors_of_products,
     reach_of,
+    reach_of_products,
 )
-from alignbench.metrics.sums import gram, lengths
+from alignbench.metrics.sums import gram, lengths, products_of_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from alignbench.metrics.distances import Points
-    from alignbench.metrics.nearest import Neighbors
 
     Matrix = NDArray[np.float64]
+    Vector = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
 FARTHEST = 30.0  # lengths of a row beside its distance from the mean, beyond which products have lost digits
+_KEPT = 3  # times k products of a row are kept, so that k of them and their bounds outlast most deletions
 
 
 def cosine_neighbors_left(
@@ -48,43 +55,143 @@ def cosine_neighbors_left(
         k: the number of neighbours.
         name: the side, for messages.
     """
-    centered = centered_side(x, name)
-    products = gram(centered)
-    size = np.sqrt(np.diagonal(products))
+    side = _Centered.of(x, k, name)
     for block in blocks:
-        left = np.delete(np.arange(len(x)), block)
-        mean = centered[left].mean(axis=0)
-        along, square = centered[left] @ mean, float(mean @ mean)
-        distance = np.sqrt(np.maximum(size[left] ** 2 - 2 * along + square, 0.0))
-        if not (size[left] + np.sqrt(square) < FARTHEST * distance).all():
-            yield cosine_neighbors(x[left], k, name)
-            continue
-        lost = ((size[left] + np.sqrt(square)) / distance) ** 2
-        side = Centering.of(x[left], name)
-        points = directions(side.source, lengths(side.source), side.mean, side.rest)
-        reach = reach_of(points.noise) + 16 * unit_rounding(x.shape[1]) * (lost + lost.max())
+        yield side.without(block)
 
-        def cosines(
-            left: Indices = left, along: Matrix = along, square: float = square, distance: Matrix = distance
-        ) -> Iterator[tuple[slice, Matrix]]:
-            for rows in row_blocks(len(left), len(left)):
-                some = products[left[rows]].take(left, axis=1)
-                some -= along[rows, None] - square
+
+@dataclass(frozen=True, eq=False)
+class _Centered:
+    """Rows, and what leaving out any block of them needs.
+
+    Args:
+        x: the rows [n, d].
+        k: the number of neighbours.
+        name: the side, for messages.
+        centered: the rows minus their mean, scaled [n, d].
+        given: their lengths before they were centred, in the same scale [n].
+        size: those after that [n].
+        near: the largest cosines; None where all are looked at.
+    """
+
+    x: Matrix
+    k: int
+    name: str
+    centered: Matrix
+    given: Vector
+    size: Vector
+    near: Candidates | None
+
+    @classmethod
+    def of(cls, x: Matrix, k: int, name: str) -> _Centered:
+        """Return these rows."""
+        centered = centered_side(x, name)
+        given, size = (np.sqrt(lengths(side)) for side in (centered_beside(x, name)[1], centered))
+        near = Candidates.of(cosines_of_rows(centered, size), len(x), _KEPT * k) if size.all() else None
+        return cls(x, k, name, centered, given, size, near)
+
+    @cached_property
+    def products(self) -> Matrix:
+        """The products of all centred rows [n, n]."""
+        return gram(self.centered)
+
+    def without(self, block: Indices) -> Neighbors:
+        """Return the neighbours of the rows that are not in a block."""
+        rounding = unit_rounding(self.x.shape[1])
+        left = np.delete(np.arange(len(self.x)), block)
+        size, given = self.size[left], self.given[left]
+        mean = self.centered[left].mean(axis=0)
+        along, square = self.centered[left] @ mean, float(mean @ mean)
+        distance = np.sqrt(np.maximum(size**2 - 2 * along + square, 0.0))
+        if not (size + np.sqrt(square) < FARTHEST * distance).all():
+            return cosine_neighbors(self.x[left], self.k, self.name)
+        lost = ((size + np.sqrt(square)) / distance) ** 2
+        noise = rounding * (given + given.mean()) / distance + rounding  # that of `directions`
+        reach = reach_of(noise) + 16 * rounding * (lost + lost.max())
+
+        @cache
+        def points() -> Points:
+            side = Centering.of(self.x[left], self.name)
+            return directions(side.source, lengths(side.source), side.mean, side.rest)
+
+        def exact(_: Matrix, rows: Indices) -> tuple[Matrix, Matrix]:
+            return angular_distances(points().take(rows), points())
+
+        def search(rows: Indices) -> Neighbors:
+            return nearest_by_products(cosines(rows), reach, exact, self.k)
+
+        def cosines(rows: Indices) -> Iterator[tuple[Indices, Matrix]]:
+            for numbers, some in _of_rows(self.products, left, rows):
+                some -= along[numbers, None] - square
                 some -= along
                 some /= distance
-                some /= distance[rows, None]
-                yield rows, some
+                some /= distance[numbers, None]
+                yield numbers, some
 
-        def exact(_: Matrix, rows: Indices, points: Points = points) -> tuple[Matrix, Matrix]:
-            return angular_distances(points.take(rows), points)
-
-        yield nearest_by_products(cosines(), reach, exact, k)
+        if self.near is None:
+            return search(np.arange(len(left)))
+        near = self.near.take(left)
+        # The cosines were those of all rows, and so is what bounds all others: `beyond` bounds those now.
+        share = size / distance
+        products = near.products * (size[:, None] * size[near.columns])
+        products += square - along[:, None] - along[near.columns]
+        products /= distance[:, None] * distance[near.columns]
+        beyond = np.maximum(near.least * share.max(), near.least * share.min()) * share
+        beyond += np.maximum((square - along) / distance.max(), (square - along) / distance.min()) / distance
+        beyond += (-along / distance).max() / distance
+        return nearest_of_candidates(replace(near, products=products, least=beyond), reach, self.k, search)
 
 
 def product_neighbors_left(x: Matrix, blocks: Sequence[Indices], k: int) -> Iterator[Neighbors]:
     """Yield `product_neighbors` of the rows of x [n, d] that are not in a block, for each block."""
-    products, size = x @ x.T, np.sqrt(lengths(x))
+    size, rounding = np.sqrt(lengths(x)), unit_rounding(x.shape[1])
+    near = Candidates.of(products_of_rows(x), len(x), _KEPT * k)
+    products = cache(lambda: gram(x))
     for block in blocks:
         left = np.delete(np.arange(len(x)), block)
-        some = ((rows, products[left[rows]].take(left, axis=1)) for rows in row_blocks(len(left), len(left)))
-        yield neighbors_of_products(some, size[left], unit_rounding(x.shape[1]), k)
+
+        def search(rows: Indices, left: Indices = left) -> Neighbors:
+            return neighbors_of_products(_of_rows(products(), left, rows), size[left], rounding, k)
+
+        if near is None:
+            yield search(np.arange(len(left)))
+        else:
+            reach = reach_of_products(size[left], rounding)
+            yield nearest_of_candidates(near.take(left), reach, k, search)
+
+
+def _of_rows(products: Matrix, left: Indices, rows: Indices) -> Iterator[tuple[Indices, Matrix]]:
+    """Yield some of the rows that are left, and their products with all that are left.
+
+    Args:
+        products: those of all rows [n, n].
+        left: which rows are left [m].
+        rows: which of these are wanted.
+    """
+    for some in row_blocks(len(rows), len(left)):
+        yield rows[some], products[left[rows[some]]].take(left, axis=1)
+
+
+def nearest_of_candidates(
+    near: Candidates, reach: Vector, k: int, search: Callable[[Indices], Neighbors]
+) -> Neighbors:
+    """Return the k of n rows with the largest products with each row.
+
+    Args:
+        near: the largest products of each row.
+        reach: what two products of a row may differ by, and yet be tied or in the wrong order [n].
+        k: the number of neighbours.
+        search: finds the neighbours of some rows, whose candidates do not settle which ones they are.
+    """
+    border = np.partition(near.products, -k, axis=1)[:, -k] - reach
+    chosen = near.products >= border[:, None]
+    settled = (border - reach > near.least) & (np.count_nonzero(chosen, axis=1) == k)
+    rows, at = np.nonzero(chosen & settled[:, None])
+    columns, products, weights = near.columns[rows, at], near.products[rows, at], np.ones(len(rows))
+    rest = np.flatnonzero(~settled)
+    if len(rest):
+        more = search(rest)
+        rows, columns = np.append(rows, more.rows), np.append(columns, more.columns)
+        products, weights = np.append(products, more.products), np.append(weights, more.weights)
+    order = np.argsort(rows * len(reach) + columns)
+    return Neighbors(len(reach), rows[order], columns[order], weights[order], products[order])

@@ -8,7 +8,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.blocks import FEW, products_of_rows, row_blocks
+from alignbench.metrics.blocks import FEW, row_blocks
 from alignbench.metrics.checks import bounded, pair_to_center
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import Points, rounding_of, to_squared_distances
@@ -16,6 +16,7 @@ from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.orders import Order
 from alignbench.metrics.permuted import ProductMoments, kernel_product
+from alignbench.metrics.sums import products_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

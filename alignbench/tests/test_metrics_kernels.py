@@ -88,7 +88,7 @@ def test_ranks_are_those_of_the_groups_that_errors_make(decimals: int) -> None:
     assert np.array_equal(Order.of(np.ones(1)).ranks(), [1.0])
 
 
-@pytest.mark.parametrize("whole", [blocks.WHOLE, 700])
+@pytest.mark.parametrize("whole", [sums.WHOLE, 700])
 def test_rsa_is_the_same_with_and_without_a_matrix(whole: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = sides(80, 6, 9)
     x[40:44] = x[:4]
@@ -97,7 +97,7 @@ def test_rsa_is_the_same_with_and_without_a_matrix(whole: int, monkeypatch: pyte
     distances = [np.linalg.norm(side[:, None] - side, axis=2)[upper] for side in (x, y)]
     assert value == pytest.approx(spearmanr(*distances).statistic, rel=1e-12)
     monkeypatch.setattr(importlib.import_module("alignbench.metrics.rsa"), "GRAM_LIMIT", 10)
-    monkeypatch.setattr(blocks, "WHOLE", whole)
+    monkeypatch.setattr(sums, "WHOLE", whole)
     monkeypatch.setattr(blocks, "CACHED", 500)
     assert rsa(x, y) == pytest.approx(value, rel=1e-13)
 
