@@ -90,6 +90,12 @@ class Derived:
             self._keep(key, result)
         return result
 
+    def find(self, what: Hashable, of: Matrix) -> Any | None:
+        """Return the result of this name for an array; None if it is not kept."""
+        parent = self._key(of)
+        with self._lock:
+            return self._kept.get((what, parent), (None, 0))[0]
+
     def _key(self, array: Matrix) -> Key | None:
         """Return the key of a result, or of a side that has not changed; None for another array."""
         with self._lock:
@@ -185,6 +191,12 @@ def derived(what: Hashable, of: Matrix | tuple[Matrix, ...], compute: Callable[[
     """
     store = _CURRENT.get()
     return compute() if store is None else store.get(what, of if isinstance(of, tuple) else (of,), compute)
+
+
+def kept(what: Hashable, of: Matrix) -> Any | None:
+    """Return the result of this name for an array; None where it would have to be computed."""
+    store = _CURRENT.get()
+    return None if store is None else store.find(what, of)
 
 
 def digest(array: NDArray[Any]) -> bytes:

@@ -231,7 +231,9 @@ def nearest_by_products(
 
 def product_neighbors(x: Matrix, k: int) -> Neighbors:
     """Return the k rows of x [n, d] with the largest products with each row, itself excluded, uncentred."""
-    return neighbors_of_products(products_of_rows(x), np.sqrt(lengths(x)), unit_rounding(x.shape[1]), k)
+    return neighbors_of_products(
+        products_of_rows(x, keep=True), np.sqrt(lengths(x)), unit_rounding(x.shape[1]), k
+    )
 
 
 def neighbors_of_products(

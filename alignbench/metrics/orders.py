@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Whole = NDArray[np.integer]
 
-MANY = 100_000  # numbers, above which it is faster to sort them as whole numbers
+MANY = 40_000  # numbers, above which it is faster to sort them as whole numbers
 _BITS = 64  # of a whole number
 
 
