@@ -1,4 +1,4 @@
-"""The largest products of each row with others, found by the largest ones of groups."""
+"""Nearest neighbours from the largest products of each row, of all rows or of those that are left."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.metrics.blocks import FEW
+from alignbench.metrics.largest import largest, too_few_to_group
+from alignbench.metrics.nearest import Neighbors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -18,20 +19,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
-_APART = 4  # groups for each product that is looked for: so few of these share a group
-_ROOM = 2  # times as many products as are looked for are kept of a row at most
-
-
-def kth_largest(products: Matrix, k: int) -> Vector:
-    """Return the k-th largest product of each row [m], given all of them [m, n]."""
-    if _too_few(products.shape[1], k):
-        return np.partition(products, -k, axis=1)[:, -k]
-    _, found, least = _largest(products, k)
-    border: Vector = np.partition(found, -k, axis=1)[:, -k]
-    crowded = np.isinf(least)
-    if crowded.any():
-        border[crowded] = np.partition(products[crowded], -k, axis=1)[:, -k]
-    return border
+_KEPT = 3  # times k products of a row are kept, so that k of them and their bounds outlast most deletions
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +37,20 @@ class Candidates:
     least: Vector
 
     @classmethod
-    def of(cls, products_of: Iterable[tuple[slice, Matrix]], n: int, count: int) -> Candidates | None:
-        """Return at least the `count` largest products of each row with others; None if rows are too few.
+    def of(cls, products_of: Iterable[tuple[slice, Matrix]], n: int, k: int) -> Candidates | None:
+        """Return what the k nearest of n rows are looked for among; None if rows are too few.
 
         Args:
             products_of: some rows, and their products with all rows, which are overwritten [rows, n].
             n: the number of rows.
-            count: how many products are needed.
+            k: the number of neighbours.
         """
-        if _too_few(n, count):
+        if too_few_to_group(n, _KEPT * k):
             return None
         found = []
         for rows, products in products_of:
             products[np.arange(len(products)), np.arange(rows.start, rows.stop)] = -np.inf
-            found.append(_largest(products, count))
+            found.append(largest(products, _KEPT * k))
         return cls(*(np.concatenate(of_rows) for of_rows in zip(*found, strict=True)))
 
     def take(self, left: Indices) -> Candidates:
@@ -74,25 +62,26 @@ class Candidates:
         return Candidates(np.maximum(columns, 0), products, self.least[left])
 
 
-def _too_few(n: int, count: int) -> bool:
-    return n <= max(FEW, 2 * _APART * count)
+def nearest_of_candidates(
+    near: Candidates, reach: Vector, k: int, search: Callable[[Indices], Neighbors]
+) -> Neighbors:
+    """Return the k of n rows with the largest products with each row.
 
-
-def _largest(products: Matrix, count: int) -> tuple[Indices, Matrix, Vector]:
-    """Return `Candidates` of some rows, given all their products [m, n].
-
-    If a product is at most as large as the `count`-th of the largest ones of groups, at least `count` are as
-    large as that.
+    Args:
+        near: the largest products of each row.
+        reach: what two products of a row may differ by, and yet be tied or in the wrong order [n].
+        k: the number of neighbours.
+        search: finds the neighbours of some rows, whose candidates do not settle which ones they are.
     """
-    (m, n), groups, width = products.shape, _APART * count, _ROOM * count
-    of_groups = products[:, : n - n % groups].reshape(m, -1, groups).max(axis=1)
-    least = np.partition(of_groups, -count, axis=1)[:, -count]
-    places = np.flatnonzero(products >= least[:, None])
-    rows, columns = np.divmod(places, n)
-    counts = np.bincount(rows, minlength=m)
-    at = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
-    fit = at < width
-    where = rows[fit], at[fit]
-    kept, found = np.zeros((m, width), dtype=np.intp), np.full((m, width), -np.inf)
-    kept[where], found[where] = columns[fit], products.ravel()[places[fit]]
-    return kept, found, np.where(counts <= width, least, np.inf)
+    border = np.partition(near.products, -k, axis=1)[:, -k] - reach
+    chosen = near.products >= border[:, None]
+    settled = (border - reach > near.least) & (np.count_nonzero(chosen, axis=1) == k)
+    rows, at = np.nonzero(chosen & settled[:, None])
+    columns, products, weights = near.columns[rows, at], near.products[rows, at], np.ones(len(rows))
+    rest = np.flatnonzero(~settled)
+    if len(rest):
+        more = search(rest)
+        rows, columns = np.append(rows, more.rows), np.append(columns, more.columns)
+        products, weights = np.append(products, more.products), np.append(weights, more.weights)
+    order = np.argsort(rows * len(reach) + columns)
+    return Neighbors(len(reach), rows[order], columns[order], weights[order], products[order])

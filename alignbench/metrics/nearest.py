@@ -10,7 +10,6 @@ import numpy as np
 
 from alignbench.errors import InputError, TooFewSamplesError
 from alignbench.metrics.blocks import FEW, row_blocks
-from alignbench.metrics.candidates import kth_largest
 from alignbench.metrics.checks import Centering
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import (
@@ -21,6 +20,7 @@ from alignbench.metrics.distances import (
     unit_rounding,
 )
 from alignbench.metrics.kernels import centered_side
+from alignbench.metrics.largest import kth_largest
 from alignbench.metrics.small_means import SmallMean
 from alignbench.metrics.sums import lengths, products_of_rows
 
@@ -227,37 +227,6 @@ def nearest_by_products(
         found.append((numbers[of_rows] * n + columns, weights, products.ravel()[places]))
     all_places, all_weights, all_products = map(np.concatenate, zip(*found, strict=True))
     return Neighbors(n, *np.divmod(all_places, n), all_weights, all_products)
-
-
-def product_neighbors(x: Matrix, k: int) -> Neighbors:
-    """Return the k rows of x [n, d] with the largest products with each row, itself excluded, uncentred."""
-    return neighbors_of_products(
-        products_of_rows(x, keep=True), np.sqrt(lengths(x)), unit_rounding(x.shape[1]), k
-    )
-
-
-def neighbors_of_products(
-    products_of: Iterable[tuple[slice | NDArray[np.intp], Matrix]], size: Matrix, rounding: float, k: int
-) -> Neighbors:
-    """Return `product_neighbors`, given the products of all rows.
-
-    Args:
-        products_of: see `nearest_by_products`.
-        size: the length of each row [n].
-        rounding: the rounding error of a product, as a share of both lengths.
-        k: the number of neighbours.
-    """
-
-    def exact(products: Matrix, numbers: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
-        return -products, rounding * np.outer(size[numbers], size)
-
-    return nearest_by_products(products_of, reach_of_products(size, rounding), exact, k)
-
-
-def reach_of_products(size: Matrix, rounding: float) -> Matrix:
-    """Return the most that the errors of two products of a row amount to [n]; see `neighbors_of_products`."""
-    reach: Matrix = 2 * rounding * size * size.max()
-    return reach
 
 
 def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:

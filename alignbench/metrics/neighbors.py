@@ -19,10 +19,10 @@ from alignbench.metrics.nearest import (
     check_k,
     cosine_neighbors,
     neighbor_weights,
-    product_neighbors,
 )
+from alignbench.metrics.nearest_products import product_neighbors, product_neighbors_left
 from alignbench.metrics.neighbors_asked import ask_cknna, ask_mutual
-from alignbench.metrics.neighbors_left import cosine_neighbors_left, product_neighbors_left
+from alignbench.metrics.neighbors_left import cosine_neighbors_left
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, product_moments
 from alignbench.metrics.permuted_sparse import sparse_side
@@ -336,7 +336,7 @@ def _cknna_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> d
     settings=_cknna_settings,
     null=NullModel(draw=_cknna_draw),
     deletions=_cknna_deletions,
-    squares=2.7,
+    squares=1.7,
     queried=Queried(ask_cknna, further=True),
 )
 def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.metrics.blocks import row_blocks
-from alignbench.metrics.candidates import Candidates
+from alignbench.metrics.candidates import Candidates, nearest_of_candidates
 from alignbench.metrics.checks import Centering, centered_beside
 from alignbench.metrics.distances import unit_rounding
 from alignbench.metrics.kernels import centered_side
@@ -20,14 +20,12 @@ from alignbench.metrics.nearest import (
     cosines_of_rows,
     directions,
     nearest_by_products,
-    neighbors_of_products,
     reach_of,
-    reach_of_products,
 )
-from alignbench.metrics.sums import gram, lengths, products_of_rows
+from alignbench.metrics.sums import gram, lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
 
 FARTHEST = 30.0  # lengths of a row beside its distance from the mean, beyond which products have lost digits
-_KEPT = 3  # times k products of a row are kept, so that k of them and their bounds outlast most deletions
 
 
 def cosine_neighbors_left(
@@ -87,7 +84,7 @@ class _Centered:
         """Return these rows."""
         centered = centered_side(x, name)
         given, size = (np.sqrt(lengths(side)) for side in (centered_beside(x, name)[1], centered))
-        near = Candidates.of(cosines_of_rows(centered, size), len(x), _KEPT * k) if size.all() else None
+        near = Candidates.of(cosines_of_rows(centered, size), len(x), k) if size.all() else None
         return cls(x, k, name, centered, given, size, near)
 
     @cached_property
@@ -121,7 +118,7 @@ class _Centered:
             return nearest_by_products(cosines(rows), reach, exact, self.k)
 
         def cosines(rows: Indices) -> Iterator[tuple[Indices, Matrix]]:
-            for numbers, some in _of_rows(self.products, left, rows):
+            for numbers, some in of_rows_left(self.products, left, rows):
                 some -= along[numbers, None] - square
                 some -= along
                 some /= distance
@@ -142,25 +139,7 @@ class _Centered:
         return nearest_of_candidates(replace(near, products=products, least=beyond), reach, self.k, search)
 
 
-def product_neighbors_left(x: Matrix, blocks: Sequence[Indices], k: int) -> Iterator[Neighbors]:
-    """Yield `product_neighbors` of the rows of x [n, d] that are not in a block, for each block."""
-    size, rounding = np.sqrt(lengths(x)), unit_rounding(x.shape[1])
-    near = Candidates.of(products_of_rows(x), len(x), _KEPT * k)
-    products = cache(lambda: gram(x))
-    for block in blocks:
-        left = np.delete(np.arange(len(x)), block)
-
-        def search(rows: Indices, left: Indices = left) -> Neighbors:
-            return neighbors_of_products(_of_rows(products(), left, rows), size[left], rounding, k)
-
-        if near is None:
-            yield search(np.arange(len(left)))
-        else:
-            reach = reach_of_products(size[left], rounding)
-            yield nearest_of_candidates(near.take(left), reach, k, search)
-
-
-def _of_rows(products: Matrix, left: Indices, rows: Indices) -> Iterator[tuple[Indices, Matrix]]:
+def of_rows_left(products: Matrix, left: Indices, rows: Indices) -> Iterator[tuple[Indices, Matrix]]:
     """Yield some of the rows that are left, and their products with all that are left.
 
     Args:
@@ -170,28 +149,3 @@ def _of_rows(products: Matrix, left: Indices, rows: Indices) -> Iterator[tuple[I
     """
     for some in row_blocks(len(rows), len(left)):
         yield rows[some], products[left[rows[some]]].take(left, axis=1)
-
-
-def nearest_of_candidates(
-    near: Candidates, reach: Vector, k: int, search: Callable[[Indices], Neighbors]
-) -> Neighbors:
-    """Return the k of n rows with the largest products with each row.
-
-    Args:
-        near: the largest products of each row.
-        reach: what two products of a row may differ by, and yet be tied or in the wrong order [n].
-        k: the number of neighbours.
-        search: finds the neighbours of some rows, whose candidates do not settle which ones they are.
-    """
-    border = np.partition(near.products, -k, axis=1)[:, -k] - reach
-    chosen = near.products >= border[:, None]
-    settled = (border - reach > near.least) & (np.count_nonzero(chosen, axis=1) == k)
-    rows, at = np.nonzero(chosen & settled[:, None])
-    columns, products, weights = near.columns[rows, at], near.products[rows, at], np.ones(len(rows))
-    rest = np.flatnonzero(~settled)
-    if len(rest):
-        more = search(rest)
-        rows, columns = np.append(rows, more.rows), np.append(columns, more.columns)
-        products, weights = np.append(products, more.products), np.append(weights, more.weights)
-    order = np.argsort(rows * len(reach) + columns)
-    return Neighbors(len(reach), rows[order], columns[order], weights[order], products[order])

@@ -46,18 +46,14 @@ def gram(x: Matrix) -> Matrix:
     return derived("gram", x, lambda: x @ x.T)
 
 
-def products_of_rows(x: Matrix, *, keep: bool = False) -> Iterator[tuple[slice, Matrix]]:
+def products_of_rows(x: Matrix) -> Iterator[tuple[slice, Matrix]]:
     """Yield some rows of x [n, d], and their products with all rows [rows, n], which may be overwritten.
 
     Up to `WHOLE` products, they come from one symmetric product; beyond that, no more are in memory at once.
-
-    Args:
-        x: [n, d].
-        keep: whether these products are to be found by who needs them next, if they are in one piece.
     """
     n = len(x)
     step = max(1, WHOLE // n)
-    whole = None if step < n else gram(x) if keep else kept("gram", x)
+    whole = kept("gram", x) if step >= n else None
     for start in range(0, n, step):
         products: Matrix = x[start : start + step] @ x.T if whole is None else whole
         for rows in row_blocks(len(products), n):
