@@ -128,15 +128,31 @@ class _Centered:
         if self.near is None:
             return search(np.arange(len(left)))
         near = self.near.take(left)
-        # The cosines were those of all rows, and so is what bounds all others: `beyond` bounds those now.
-        share = size / distance
         products = near.products * (size[:, None] * size[near.columns])
         products += square - along[:, None] - along[near.columns]
         products /= distance[:, None] * distance[near.columns]
-        beyond = np.maximum(near.least * share.max(), near.least * share.min()) * share
-        beyond += np.maximum((square - along) / distance.max(), (square - along) / distance.min()) / distance
-        beyond += (-along / distance).max() / distance
-        return nearest_of_candidates(replace(near, products=products, least=beyond), reach, self.k, search)
+        least = bound_left(near.least, size, distance, along, square)
+        return nearest_of_candidates(replace(near, products=products, least=least), reach, self.k, search)
+
+
+def bound_left(least: Vector, size: Vector, distance: Vector, along: Vector, square: float) -> Vector:
+    r"""Return what bounds the cosines of each row once a block is left out [m].
+
+    A cosine c becomes $(c\,|x_i||x_j| - x_i\delta - x_j\delta + \delta\delta) / (d_i d_j)$; each
+    part is bounded over all j.
+
+    Args:
+        least: what bounded the cosines of all rows [m].
+        size: the lengths |x| [m].
+        distance: the lengths d without the block [m].
+        along: xδ [m].
+        square: δδ.
+    """
+    share, rest = size / distance, square - along
+    bound: Vector = np.maximum(least * share.max(), least * share.min()) * share
+    bound += np.maximum(rest / distance.max(), rest / distance.min()) / distance
+    bound += (-along / distance).max() / distance
+    return bound
 
 
 def of_rows_left(products: Matrix, left: Indices, rows: Indices) -> Iterator[tuple[Indices, Matrix]]:

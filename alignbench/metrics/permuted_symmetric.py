@@ -164,7 +164,7 @@ class _Symmetric(Parts):
         squares, cubes = np.zeros_like(member), np.zeros_like(member)
         forward = np.zeros((len(sizes), *every.shape))
         for number, some, block in centered.blocks():
-            for part, of_rows in zip(classes.split(block.T), (effects[some] + rest[number]).T, strict=True):
+            for part, of_rows in zip(classes.split(block.T), effects[some].T, strict=True):
                 part -= of_rows
             block -= effects[:, number]
             _clear_diagonal(block, some)
