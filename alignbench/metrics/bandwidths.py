@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.metrics.blocks import row_blocks
 from alignbench.metrics.downdating import KernelSums
-from alignbench.metrics.kernels import doubly_centered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +89,17 @@ def _above_zero(distances: Matrix) -> Matrix:
     return upper if upper.all() else upper[upper > 0]
 
 
+def _series(distances: Matrix, scale: float) -> Matrix:
+    """Return the terms of the series of some rows of a kernel [_TERMS, m, n]; see `NearbyKernels`."""
+    exponent = distances / -scale
+    terms = np.empty((_TERMS, *distances.shape))
+    np.exp(exponent, out=terms[0])
+    for power in range(1, _TERMS):
+        np.multiply(terms[power - 1], exponent, out=terms[power])
+        terms[power] /= power
+    return terms
+
+
 @dataclass(frozen=True, slots=True)
 class NearbyKernels:
     r"""Two Gaussian kernels $K = \exp(-d/2\sigma^2)$ as power series in the change of 1/σ².
@@ -107,14 +118,23 @@ class NearbyKernels:
         medians = [side.median() for side in ordered]
         if not all(median > 0 for median in medians):
             return None
-        terms = []
-        for side, median in zip(distances, medians, strict=True):
-            exponent = -side / (2 * fraction**2 * median)
-            term = np.exp(exponent)
-            for power in range(_TERMS):
-                terms.append(doubly_centered(term))
-                term = term * exponent / (power + 1)
-        return cls((ordered[0], ordered[1]), (medians[0], medians[1]), KernelSums.of(terms))
+        n, scales = len(distances[0]), [2 * fraction**2 * median for median in medians]
+
+        def terms(some: slice | Indices) -> Matrix:
+            return np.concatenate(
+                [_series(side[some], scale) for side, scale in zip(distances, scales, strict=True)]
+            )
+
+        means = np.concatenate([terms(some).mean(axis=2) for some in row_blocks(n, n)], axis=1)
+        overall = means.mean(axis=1)[:, None]
+
+        def centered(some: slice | Indices) -> Matrix:
+            result = terms(some)
+            result -= means[:, None, :]
+            result -= (means[:, some] - overall)[:, :, None]
+            return result
+
+        return cls((ordered[0], ordered[1]), (medians[0], medians[1]), KernelSums.of(centered, len(means), n))
 
     def cka_without(self, block: Indices) -> float | None:
         """Return the CKA without a block, each kernel with its own width; None if a width is not near."""

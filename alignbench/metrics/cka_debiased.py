@@ -8,7 +8,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.blocks import FEW
+from alignbench.metrics.blocks import FEW, row_blocks
 from alignbench.metrics.checks import bounded, pair_to_center
 from alignbench.metrics.deletions import deletion_sums
 from alignbench.metrics.derived import derived
@@ -38,9 +38,14 @@ def u_centered(kernel: Matrix) -> Matrix:
         Székely and Rizzo (2014), arXiv 1310.2926, eq. 3.1; Song et al. (2012), JMLR 13.
     """
     n = len(kernel)
-    result: Matrix = kernel - np.diag(np.diagonal(kernel))
+    result: Matrix = np.array(kernel, dtype=np.float64, order="C")
+    np.fill_diagonal(result, 0.0)
     rows = result.sum(axis=1)
-    result = result - rows[:, None] / (n - 2) - rows / (n - 2) + rows.sum() / ((n - 1) * (n - 2))
+    for some in row_blocks(n, n):
+        block = result[some]
+        block -= rows[some, None] / (n - 2)
+        block -= rows / (n - 2)
+        block += rows.sum() / ((n - 1) * (n - 2))
     np.fill_diagonal(result, 0.0)
     return result
 
@@ -80,8 +85,8 @@ def _kernel(x: Matrix, name: str) -> Matrix:
     biased = centered_gram(x, name)
     kernel = u_centered(biased)
     norm = _debiased_norm(float(np.vdot(kernel, kernel)), float(np.vdot(biased, biased)), name)
-    unit: Matrix = kernel / norm
-    return unit
+    kernel /= norm
+    return kernel
 
 
 def debiased_kernels(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:

@@ -112,7 +112,7 @@ def _rbf_settings(
     null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean, moments=_rbf_moments),
     interval="jackknife",
     deletions=_rbf_deletions,
-    squares=15,
+    squares=6,
 )
 def rbf_cka(
     x: ArrayLike, y: ArrayLike, *, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"

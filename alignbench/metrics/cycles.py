@@ -189,7 +189,7 @@ _SHARED: dict[str, Any] = {
     "invariant_to": ("rotation", "isotropic_scale", "translation"),
     "min_n": 4,
     "settings": _settings,
-    "squares": 1.1,
+    "squares": 1.5,
     "default": False,
 }
 

@@ -52,7 +52,11 @@ def _deletion_sums(a: Matrix, b: Matrix, blocks: Sequence[Indices]) -> Iterator[
             yield total.without(Moments.from_arrays(a[block], b[block])).sums()
         return
     kernel_x, kernel_y = centered_gram(a, "x"), centered_gram(b, "y")
-    whole = KernelSums.of([kernel_x, kernel_y]) if len(a) > DOWNDATED_FROM else None
+
+    def rows_of(some: slice | Indices) -> Matrix:
+        return np.stack([kernel_x[some], kernel_y[some]])
+
+    whole = KernelSums.of(rows_of, 2, len(a)) if len(a) > DOWNDATED_FROM else None
     for block in blocks:
         left = None if whole is None else whole.without(block)
         if left is None:

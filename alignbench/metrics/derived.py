@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 
 LIMIT = 2**30  # bytes of results and copies that a store keeps
 _LARGEST_SHARE = 4  # a result that would take more than a quarter of the limit is not kept
+_SMALL_SHARE = 200  # a result that takes less than this part of the limit is small, as most sums are
+_OF_SMALL = 8  # small results may take an eighth of the limit before they make room for others
 _OBJECT = 64  # bytes that an object other than an array is counted as
 
 
@@ -88,6 +90,12 @@ class Derived:
             self._keep(key, result)
         return result
 
+    def find(self, what: Hashable, of: Matrix) -> Any | None:
+        """Return the result of this name for an array; None if it is not kept."""
+        parent = self._key(of)
+        with self._lock:
+            return self._kept.get((what, parent), (None, 0))[0]
+
     def _key(self, array: Matrix) -> Key | None:
         """Return the key of a result, or of a side that has not changed; None for another array."""
         with self._lock:
@@ -117,6 +125,8 @@ class Derived:
         # A side that a function returns as it is belongs to others.
         if size * _LARGEST_SHARE > self._limit or any(id(array) in self._watched for array in arrays):
             return
+        if self._keys.get(id(result), (None, ()))[0] is result:
+            return  # it is kept under the name that it was computed under
         if key in self._kept:
             self._drop(key)
         for place, array in enumerate(arrays):
@@ -125,7 +135,17 @@ class Derived:
         self._kept[key] = result, size
         self.nbytes += size
         while self.nbytes > self._limit:
-            self._drop(next(iter(self._kept)))
+            self._drop(self._next_to_go())
+
+    def _next_to_go(self) -> Key:
+        """Return the result that was used least recently, of the large ones while small ones take little.
+
+        Sums over large matrices take long to compute, and leave room for no other matrix when they go.
+        """
+        sizes = {key: size for key, (_, size) in self._kept.items()}
+        large = [key for key, size in sizes.items() if size * _SMALL_SHARE >= self._limit]
+        small = self.nbytes - sum(sizes[key] for key in large)
+        return large[0] if large and small * _OF_SMALL <= self._limit else next(iter(sizes))
 
     def _drop(self, key: Key) -> None:
         result, size = self._kept.pop(key)
@@ -171,6 +191,12 @@ def derived(what: Hashable, of: Matrix | tuple[Matrix, ...], compute: Callable[[
     """
     store = _CURRENT.get()
     return compute() if store is None else store.get(what, of if isinstance(of, tuple) else (of,), compute)
+
+
+def kept(what: Hashable, of: Matrix) -> Any | None:
+    """Return the result of this name for an array; None where it would have to be computed."""
+    store = _CURRENT.get()
+    return None if store is None else store.find(what, of)
 
 
 def digest(array: NDArray[Any]) -> bytes:

@@ -9,9 +9,10 @@ import numpy as np
 
 from alignbench.metrics.blocks import row_blocks, unbuffered
 from alignbench.metrics.checks import Centering
+from alignbench.metrics.derived import derived
 from alignbench.metrics.products import product
 from alignbench.metrics.small_means import SmallMean
-from alignbench.metrics.sums import lengths
+from alignbench.metrics.sums import gram, lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +63,7 @@ class Points:
         """
         side = Centering.of(x, name)
         centered, scale = side.scaled()
+        centered = derived("centred", x, lambda: centered)  # so that others' products of it are found
         noise = unit_rounding(x.shape[1]) * (scale * np.sqrt(lengths(side.source)))
         return cls(centered, side.source, noise, lengths(centered), scale)
 
@@ -89,7 +91,9 @@ def squared_distances(a: Points, b: Points | None = None) -> Matrix:
     at exactly 0.
     """
     other = a if b is None else b
-    result: Matrix = product(a.centered, other.centered.T)
+    result: Matrix = gram(a.centered) if b is None else product(a.centered, other.centered.T)
+    if not result.flags.writeable:  # others need the products, too
+        result = result.copy()
     for rows in row_blocks(*result.shape):
         to_squared_distances(result[rows], a.take(rows), other, rows.start if b is None else None)
     return result

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.metrics.blocks import row_blocks
 from alignbench.metrics.sums import CANCELLATION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -35,27 +36,31 @@ class CenteredSums:
 
 @dataclass(frozen=True, slots=True)
 class KernelSums:
-    """Symmetric kernels [n, n] with the sums of their rows, and of the rows of their products.
+    """Sums over symmetric kernels [n, n].
 
     Args:
-        kernels: k matrices [n, n].
-        rows: the row sums of each [k, n].
-        products: the row sums of the elementwise product of each two [k, k, n].
+        rows_of: which rows -> these rows of each kernel [k, m, n].
+        rows: the row sums of each kernel [k, n].
+        inner: ⟨Kₚ, Kᵩ⟩ of each two of them [k, k].
+        diagonals: the diagonal of each [k, n].
     """
 
-    kernels: tuple[Matrix, ...]
+    rows_of: Callable[[slice | Indices], Matrix]
     rows: Matrix
-    products: Matrix
+    inner: Matrix
+    diagonals: Matrix
 
     @classmethod
-    def of(cls, kernels: Sequence[Matrix]) -> KernelSums:
-        """Return the sums of these kernels."""
-        count, n = len(kernels), len(kernels[0])
-        products = np.empty((count, count, n))
-        for p in range(count):
-            for q in range(p + 1):
-                products[p, q] = products[q, p] = np.einsum("ij,ij->i", kernels[p], kernels[q])
-        return cls(tuple(kernels), np.asarray([k.sum(axis=1) for k in kernels]), products)
+    def of(cls, rows_of: Callable[[slice | Indices], Matrix], count: int, n: int) -> KernelSums:
+        """Return the sums of `count` kernels, of which few rows are in memory at once."""
+        rows, diagonals, inner = np.empty((count, n)), np.empty((count, n)), np.zeros((count, count))
+        for some in row_blocks(n, count * n):
+            block = rows_of(some)
+            rows[:, some] = block.sum(axis=2)
+            diagonals[:, some] = np.diagonal(block[:, :, some], axis1=1, axis2=2)
+            flat = block.reshape(count, -1)
+            inner += flat @ flat.T
+        return cls(rows_of, rows, inner, diagonals)
 
     def without(self, block: Indices) -> CenteredSums | None:
         r"""Return the sums without a block, in O(n) for each of its rows; None if digits were lost.
@@ -65,15 +70,14 @@ class KernelSums:
         """
         keep = np.delete(np.arange(self.rows.shape[1]), block)
         m = len(keep)
-        taken = np.asarray([kernel[block] for kernel in self.kernels])
+        taken = self.rows_of(block)
         twice = taken.reshape(len(taken), -1)
         inside = taken[:, :, block].reshape(len(taken), -1)
-        inner = self.products.sum(axis=2) - 2 * twice @ twice.T + inside @ inside.T
-        if (np.diagonal(inner) < CANCELLATION * np.diagonal(self.products.sum(axis=2))).any():
+        inner = self.inner - 2 * twice @ twice.T + inside @ inside.T
+        if (np.diagonal(inner) < CANCELLATION * np.diagonal(self.inner)).any():
             return None
         rows = (self.rows - taken.sum(axis=1))[:, keep]
         totals = rows.sum(axis=1)
         inner -= 2 / m * rows @ rows.T
         inner += np.outer(totals, totals) / m**2
-        entries = np.asarray([np.diagonal(kernel)[keep] for kernel in self.kernels])
-        return CenteredSums(inner, entries - 2 / m * rows + (totals / m**2)[:, None])
+        return CenteredSums(inner, self.diagonals[:, keep] - 2 / m * rows + (totals / m**2)[:, None])

@@ -9,7 +9,8 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.metrics.checks import check_min_n, check_varies
 from alignbench.metrics.cka_debiased import debiased_kernel
-from alignbench.metrics.nearest import default_k, neighbor_weights, product_neighbors
+from alignbench.metrics.nearest import default_k, neighbor_weights
+from alignbench.metrics.nearest_products import product_neighbors
 from alignbench.rows import unit_rows
 
 if TYPE_CHECKING:

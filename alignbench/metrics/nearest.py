@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import InputError, TooFewSamplesError
-from alignbench.metrics.blocks import FEW, products_of_rows, row_blocks, unbuffered
+from alignbench.metrics.blocks import FEW, row_blocks, unbuffered
 from alignbench.metrics.checks import Centering
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import (
@@ -19,9 +19,10 @@ from alignbench.metrics.distances import (
     to_squared_distances,
     unit_rounding,
 )
+from alignbench.metrics.kernels import centered_side
 from alignbench.metrics.largest import kth_largest
 from alignbench.metrics.small_means import SmallMean
-from alignbench.metrics.sums import lengths
+from alignbench.metrics.sums import lengths, products_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -188,7 +189,7 @@ def _nearest(distances: Matrix, errors: Matrix, k: int) -> Matrix:
 
 
 def nearest_by_products(
-    products_of: Iterable[tuple[slice, Matrix]],
+    products_of: Iterable[tuple[slice | NDArray[np.intp], Matrix]],
     reach: Matrix,
     exact: Callable[[Matrix, NDArray[np.intp]], tuple[Matrix, Matrix]],
     k: int,
@@ -198,7 +199,7 @@ def nearest_by_products(
     Only rows that have further candidates within `reach` of the k-th product are looked at closely.
 
     Args:
-        products_of: some rows, and their products with all rows, which are overwritten [rows, n].
+        products_of: some rows, ascending, and their products with all rows, which are overwritten [rows, n].
         reach: what two products of a row may differ by, and yet be tied or in the wrong order [n].
         exact: (the products of some rows, their numbers) -> distances and their rounding errors [rows, n].
         k: the number of neighbours.
@@ -206,7 +207,7 @@ def nearest_by_products(
     n = len(reach)
     found: list[tuple[NDArray[np.intp], Matrix, Matrix]] = []
     for rows, products in products_of:
-        numbers = np.arange(rows.start, rows.stop)
+        numbers = np.arange(n)[rows]
         own = products[np.arange(len(products)), numbers]
         products[np.arange(len(products)), numbers] = -np.inf
         least = kth_largest(products, k) - reach[rows]
@@ -223,32 +224,10 @@ def nearest_by_products(
             dense[crowded] = _nearest(distances, errors, k)
             places = np.flatnonzero(dense)
             weights = dense.ravel()[places]
-        found.append((places + rows.start * n, weights, products.ravel()[places]))
+        of_rows, columns = np.divmod(places, n)
+        found.append((numbers[of_rows] * n + columns, weights, products.ravel()[places]))
     all_places, all_weights, all_products = map(np.concatenate, zip(*found, strict=True))
     return Neighbors(n, *np.divmod(all_places, n), all_weights, all_products)
-
-
-def product_neighbors(x: Matrix, k: int) -> Neighbors:
-    """Return the k rows of x [n, d] with the largest products with each row, itself excluded, uncentred."""
-    return neighbors_of_products(products_of_rows(x), np.sqrt(lengths(x)), unit_rounding(x.shape[1]), k)
-
-
-def neighbors_of_products(
-    products_of: Iterable[tuple[slice, Matrix]], size: Matrix, rounding: float, k: int
-) -> Neighbors:
-    """Return `product_neighbors`, given the products of all rows.
-
-    Args:
-        products_of: see `nearest_by_products`.
-        size: the length of each row [n].
-        rounding: the rounding error of a product, as a share of both lengths.
-        k: the number of neighbours.
-    """
-
-    def exact(products: Matrix, numbers: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
-        return -products, rounding * np.outer(size[numbers], size)
-
-    return nearest_by_products(products_of, 2 * rounding * size * size.max(), exact, k)
 
 
 def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
@@ -270,9 +249,20 @@ def _cosine_neighbors(x: Matrix, k: int, name: str) -> Neighbors:
     def exact(products: Matrix, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
         return _exact_angles(products, points, rows)
 
-    return nearest_by_products(
-        products_of_rows(points.centered), reach_of(points.noise) + 8 * unit_rounding(x.shape[1]), exact, k
-    )
+    reach = reach_of(points.noise) + 8 * unit_rounding(x.shape[1])
+    if len(x) <= FEW or not points.sizes.all():
+        return nearest_by_products(products_of_rows(points.centered), reach, exact, k)
+    # Other scores need the products of centred rows, too.
+    centered = centered_side(x, name)
+    return nearest_by_products(cosines_of_rows(centered, np.sqrt(lengths(centered))), reach, exact, k)
+
+
+def cosines_of_rows(centered: Matrix, size: Matrix) -> Iterator[tuple[slice, Matrix]]:
+    """Yield some of these rows [n, d], and their cosines with all of them, given their lengths [n]."""
+    for rows, products in products_of_rows(centered):
+        products /= size
+        products /= size[rows, None]
+        yield rows, products
 
 
 def _centered_directions(x: Matrix, name: str) -> Points:

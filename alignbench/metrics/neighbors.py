@@ -19,10 +19,10 @@ from alignbench.metrics.nearest import (
     check_k,
     cosine_neighbors,
     neighbor_weights,
-    product_neighbors,
 )
+from alignbench.metrics.nearest_products import product_neighbors, product_neighbors_left
 from alignbench.metrics.neighbors_asked import ask_cknna, ask_mutual
-from alignbench.metrics.neighbors_left import cosine_neighbors_left, product_neighbors_left
+from alignbench.metrics.neighbors_left import cosine_neighbors_left
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, product_moments
 from alignbench.metrics.permuted_sparse import sparse_side
@@ -156,6 +156,11 @@ def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     return bounded(of_x.shared(of_y) / (len(a) * chosen), (0, 1), "mutual_knn")
 
 
+def _in_range(x: Matrix) -> Matrix:
+    """Return rows [n, d] whose products are within the range of float64."""
+    return x if SmallMean.of(x) is not None else derived("in range", x, lambda: in_range(x))
+
+
 @dataclass(frozen=True, slots=True)
 class _Local:
     """One side of CKNNA.
@@ -175,7 +180,7 @@ class _Local:
     @classmethod
     def _of(cls, x: Matrix, k: int, name: str) -> _Local:
         check_varies(x, name)
-        rows = x if SmallMean.of(x) is not None else in_range(x)
+        rows = _in_range(x)
         return cls.found(product_neighbors(rows, k), rows)
 
     @classmethod
@@ -299,7 +304,7 @@ def _cknna_deletions(x: Matrix, y: Matrix, blocks: Sequence[Indices], k: int | N
     if len(x) <= FEW:
         return None
     chosen, values = check_k(k, len(x), MIN_K), np.empty(len(blocks))
-    a, b = in_range(x), in_range(y)
+    a, b = _in_range(x), _in_range(y)
     both = zip(
         product_neighbors_left(a, blocks, chosen), product_neighbors_left(b, blocks, chosen), strict=True
     )
@@ -331,7 +336,7 @@ def _cknna_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> d
     settings=_cknna_settings,
     null=NullModel(draw=_cknna_draw),
     deletions=_cknna_deletions,
-    squares=2.7,
+    squares=1.7,
     queried=Queried(ask_cknna, further=True),
 )
 def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.metrics.blocks import FEW
 from alignbench.metrics.derived import derived
 from alignbench.metrics.partitions import Partition, coarser, join, normal, patterns, weight
 from alignbench.metrics.permuted_side import PermutedSide
+from alignbench.metrics.permuted_symmetric import is_symmetric, symmetric_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -105,9 +107,14 @@ def kernel_product(
 def permuted_side(
     kernel: Matrix, codes: NDArray[np.intp] | None, alike: PermutedSide | None = None
 ) -> PermutedSide:
-    """Return `PermutedSide.of` these, computed once."""
-    what = "permuted", None if codes is None else codes.tobytes()
-    return derived(what, kernel, lambda: PermutedSide.of(kernel, codes, alike))
+    """Return `PermutedSide.of` these, computed once; for `alike`, see `symmetric_side`."""
+
+    def compute() -> PermutedSide:
+        if len(kernel) > FEW and is_symmetric(kernel):
+            return symmetric_side(kernel, codes, alike)
+        return PermutedSide.of(kernel, codes)
+
+    return derived(("permuted", None if codes is None else codes.tobytes()), kernel, compute)
 
 
 def _mean_and_variance(a: SecondSums, b: SecondSums) -> tuple[float, float]:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
 
 SINGLE = 2000  # above this many rows, paths of two edges are products in float32
-HALVED_FROM = 301  # rows: from here on, half of what a symmetric matrix gives is computed
-ASYMMETRY = 1e-13  # of a kernel, as a share of its largest entry: what centring it leaves
 _BLOCK = 128  # rows of an n x n matrix whose products are in memory at once
 
 
@@ -84,9 +82,7 @@ class PermutedSide:
     squares: SecondSums
 
     @classmethod
-    def of(
-        cls, kernel: Matrix, codes: Indices | None = None, alike: PermutedSide | None = None
-    ) -> PermutedSide:
+    def of(cls, kernel: Matrix, codes: Indices | None = None) -> PermutedSide:
         """Return the sums of a matrix [n, n], which need not be symmetric.
 
         It takes O(n³) operations, all of them in products of matrices, and three matrices [n, n] of memory.
@@ -94,33 +90,18 @@ class PermutedSide:
         Args:
             kernel: [n, n].
             codes: class numbers 0 … c−1 [n], none of them empty; None for permutations of all rows.
-            alike: the sums of a matrix whose residual is a positive multiple of this one's, as that of a
-                matrix which differs from this one in effects of rows and columns alone; its triangles are
-                taken.
         """
         if codes is None:
             sizes, matrix = np.asarray([len(kernel)]), np.array(kernel)
         else:
             order = np.argsort(codes, kind="stable")
             sizes, matrix = np.bincount(codes), kernel[order].take(order, axis=1)
-        symmetric = len(matrix) >= HALVED_FROM and _is_symmetric(matrix)
         classes = Classes.of(sizes, matrix.dtype)
         means, diagonal = classes.center(matrix)
-        squares = _Dense.of(matrix * matrix, classes, symmetric).second()
-        parts = _Dense.of(matrix, classes, symmetric)
+        squares = _Dense.of(matrix * matrix, classes).second()
+        parts = _Dense.of(matrix, classes)
         second = replace(parts.second(), means=means, diagonal=diagonal)
-        if alike is None:
-            return cls(second, parts.third(parts.triangles()), squares)
-        squared, others = (float(sums.residuals[0].sum()) for sums in (second, alike.second))
-        factor = (squared / others) ** 1.5 if others > 0 else 0.0
-        return cls(second, parts.third(factor * alike.third.triangles), squares)
-
-
-def _is_symmetric(matrix: Matrix) -> bool:
-    """Return whether a matrix is symmetric up to rounding."""
-    allowed = ASYMMETRY * max(float(matrix.max()), -float(matrix.min()))
-    blocks = (slice(top, top + _BLOCK) for top in range(0, len(matrix), _BLOCK))
-    return all(np.abs(matrix[b, b.start :] - matrix[b.start :, b].T).max() <= allowed for b in blocks)
+        return cls(second, parts.third(parts.triangles()), squares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,48 +236,35 @@ class _Dense(Parts):
     """The parts of a matrix whose residual is in memory [n, n]."""
 
     residual: Matrix
-    symmetric: bool
 
     @classmethod
-    def of(cls, matrix: Matrix, classes: Classes, symmetric: bool) -> _Dense:
-        """Return the parts of a matrix, which is overwritten by its residual.
-
-        Args:
-            matrix: [n, n].
-            classes: the classes of its rows.
-            symmetric: whether it is to be treated as symmetric, up to rounding.
-        """
+    def of(cls, matrix: Matrix, classes: Classes) -> _Dense:
+        """Return the parts of a matrix [n, n], which is overwritten by its residual."""
         means, diagonal = classes.center(matrix)
         varied = np.array(np.diagonal(matrix))
         np.fill_diagonal(matrix, 0)
-        rows = matrix @ classes.member
-        of_rows, of_columns, loops = classes.effects(rows, rows if symmetric else matrix.T @ classes.member)
+        of_rows, of_columns, loops = classes.effects(matrix @ classes.member, matrix.T @ classes.member)
         for block, of_class in zip(classes.split(matrix.T), of_rows.T, strict=True):
             block -= of_class
         for block, of_class in zip(classes.split(matrix), of_columns.T, strict=True):
             block -= of_class
         np.fill_diagonal(matrix, 0)
         every = np.concatenate([*loops, varied[:, None]], axis=1)
-        return cls(classes, means, diagonal, every, matrix, symmetric)
+        return cls(classes, means, diagonal, every, matrix)
 
     def _sums(self, *products: Callable[[Matrix, Matrix], Matrix]) -> list[Matrix]:
         """Return, for each product of a block of rows and the same columns, its rows' sums over classes."""
         found = []
         for top in range(0, len(self.residual), _BLOCK):
             rows = self.residual[top : top + _BLOCK]
-            columns = rows if self.symmetric else self.residual[:, top : top + _BLOCK].T.copy()
+            columns = self.residual[:, top : top + _BLOCK].T.copy()
             found.append([product(rows, columns) @ self.classes.member for product in products])
         return [np.concatenate(of_blocks) for of_blocks in zip(*found, strict=True)]
 
     def squared(self) -> list[Matrix]:
-        if self.symmetric:
-            return self._sums(lambda rows, _: rows * rows) * 2
         return self._sums(lambda rows, _: rows * rows, np.multiply)
 
     def squared_and_cubed(self) -> list[Matrix]:
-        if self.symmetric:
-            squares, cubes = self._sums(lambda rows, _: rows * rows, lambda rows, _: rows * rows * rows)
-            return [squares, squares, squares, cubes, cubes]
         return self._sums(
             lambda rows, _: rows * rows,
             np.multiply,
@@ -314,8 +282,6 @@ class _Dense(Parts):
         exact, member = self.residual, self.classes.member
         quick = exact if len(exact) <= SINGLE else exact.astype(np.float32)
         count = len(self.classes.sizes)
-        if self.symmetric:
-            return self._symmetric_triangles(quick)
         found = np.zeros((2, count, count, count), dtype=exact.dtype)
         for top in range(0, len(exact), _BLOCK):
             block = slice(top, top + _BLOCK)
@@ -325,18 +291,3 @@ class _Dense(Parts):
                 for number, closing in enumerate(closings):
                     found[number, :, j] += member[block].T @ ((paths * closing) @ member)
         return found
-
-    def _symmetric_triangles(self, quick: NDArray[np.floating]) -> Matrix:
-        """Return the triangles of a symmetric residual, from the upper half of its paths of two edges."""
-        exact, member = self.residual, self.classes.member
-        count = len(self.classes.sizes)
-        above, own = (np.zeros((count, count, count)) for _ in range(2))
-        for top in range(0, len(exact), _BLOCK):
-            block, end = slice(top, top + _BLOCK), min(top + _BLOCK, len(exact))
-            for j, (low, size) in enumerate(zip(self.classes.starts, self.classes.sizes, strict=True)):
-                paths = quick[block, low : low + size] @ quick[low : low + size, top:]
-                closed = paths * exact[block, top:]
-                own[:, j] += member[block].T @ (closed[:, : end - top] @ member[block])
-                above[:, j] += member[block].T @ (closed[:, end - top :] @ member[end:])
-        found = own + above + above.transpose(2, 1, 0)
-        return np.asarray([found, found])

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.blocks import FEW, products_of_rows
+from alignbench.metrics.blocks import FEW, row_blocks
 from alignbench.metrics.checks import bounded, pair_to_center
 from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import Points, rounding_of, to_squared_distances
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES
 from alignbench.metrics.nulls import matched_products, within_class_mean
+from alignbench.metrics.orders import Order
 from alignbench.metrics.permuted import ProductMoments, kernel_product
+from alignbench.metrics.sums import products_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,39 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
-
-
-def average_ranks(values: Matrix, errors: Matrix | None = None) -> Matrix:
-    """Return the ranks 1 … m of `values` [m]; values that can't be distinguished share their mean rank.
-
-    Args:
-        values: [m].
-        errors: the largest rounding error of each value [m]: two successive values whose difference is within
-            the sum of both errors are tied. By default, 0.
-    """
-    runs, counts = _runs(values, errors)
-    return _mean_ranks(counts)[runs]
-
-
-def _runs(values: Matrix, errors: Matrix | None) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Return which run of tied values, in order, each value is in [m], and the sizes of all runs."""
-    order = np.argsort(values)
-    gaps = np.diff(values[order])
-    near = np.flatnonzero(gaps <= (0.0 if errors is None else 2 * errors.max()))
-    if errors is not None:
-        near = near[gaps[near] <= errors[order[near]] + errors[order[near + 1]]]
-    del gaps
-    starts = np.ones(len(values), dtype=bool)
-    starts[near + 1] = False
-    runs = np.empty(len(values), dtype=np.int32)
-    runs[order] = np.cumsum(starts, dtype=np.int32) - 1
-    return runs, np.diff(np.flatnonzero(starts), append=len(values))
-
-
-def _mean_ranks(counts: NDArray[np.intp]) -> Matrix:
-    """Return the mean rank of each run of tied values, given their sizes."""
-    ranks: Matrix = np.cumsum(counts) - counts + (counts + 1) / 2
-    return ranks
+    Indices = NDArray[np.intp]
 
 
 def _upper_distances(points: Points) -> tuple[Matrix, Matrix]:
@@ -76,42 +45,18 @@ def _upper_distances(points: Points) -> tuple[Matrix, Matrix]:
     return squared, errors
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """The order of all distances of a side.
+def _order(x: Matrix, name: str) -> Order:
+    """Return the order of all distances, row by row of the upper triangle."""
+    return derived(
+        "order of distances", x, lambda: Order.of(*_upper_distances(Points.where_they_are(x, name)))
+    )
 
-    Args:
-        runs: which run of tied distances each distance is in, row by row of the upper triangle [m].
-        counts: the size of each run.
-    """
 
-    runs: NDArray[np.int32]
-    counts: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, x: Matrix, name: str) -> _Order:
-        return derived(
-            "order of distances", x, lambda: cls(*_runs(*_upper_distances(Points.where_they_are(x, name))))
-        )
-
-    def ranks(self, name: str) -> tuple[Matrix, float]:
-        """Return the centred ranks of all distances [m], and their norm."""
-        ranks = _mean_ranks(self.counts)[self.runs]
-        ranks -= ranks.mean()
-        return ranks, _norm(float(np.linalg.norm(ranks)), name)
-
-    def without(self, gone: NDArray[np.bool_], left: NDArray[np.bool_], name: str) -> tuple[Matrix, float]:
-        """Return the centred ranks of the distances that are left, among these, and their norm.
-
-        Args:
-            gone: whether a distance is left out [m].
-            left: the opposite [m].
-            name: the side, for messages.
-        """
-        counts = self.counts - np.bincount(self.runs[gone], minlength=len(self.counts))
-        ranks = _mean_ranks(counts) - (int(counts.sum()) + 1) / 2
-        norm = _norm(float(np.sqrt(counts @ np.square(ranks))), name)
-        return ranks[self.runs[left]], norm
+def _centered_ranks(x: Matrix, name: str) -> tuple[Matrix, float]:
+    """Return the centred ranks of all distances [m], and their norm."""
+    ranks = _order(x, name).ranks()
+    ranks -= ranks.mean()
+    return ranks, _norm(float(np.linalg.norm(ranks)), name)
 
 
 def _norm(norm: float, name: str) -> float:
@@ -126,10 +71,17 @@ def _rank_matrix(x: Matrix, name: str) -> Matrix:
 
 
 def _new_rank_matrix(x: Matrix, name: str) -> Matrix:
-    ranks, norm = _Order.of(x, name).ranks(name)
-    matrix = np.zeros((len(x), len(x)))
-    matrix[np.triu_indices(len(x), 1)] = ranks / (norm * np.sqrt(2))
-    return matrix + matrix.T
+    ranks, norm = _centered_ranks(x, name)
+    ranks /= norm * np.sqrt(2)
+    n, filled = len(x), 0
+    matrix = np.zeros((n, n))
+    for row in range(n):
+        matrix[row, row + 1 :] = ranks[filled : filled + n - row - 1]
+        filled += n - row - 1
+    for rows in row_blocks(n, n):
+        matrix[rows, rows] += matrix[rows, rows].T
+        matrix[rows.stop :, rows] = matrix[rows, rows.stop :].T
+    return matrix
 
 
 def _sides(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
@@ -141,7 +93,7 @@ def _correlation(x: ArrayLike, y: ArrayLike) -> float:
     a, b = pair_to_center(x, y, 4)
     if len(a) <= GRAM_LIMIT:
         return float(np.vdot(*_sides(a, b)))
-    (of_x, norm_x), (of_y, norm_y) = _Order.of(a, "x").ranks("x"), _Order.of(b, "y").ranks("y")
+    (of_x, norm_x), (of_y, norm_y) = _centered_ranks(a, "x"), _centered_ranks(b, "y")
     return float(of_x @ of_y) / (norm_x * norm_y)
 
 
@@ -164,16 +116,32 @@ def _deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matr
     """
     if len(x) <= FEW:
         return None
-    of_x, of_y = _Order.of(x, "x"), _Order.of(y, "y")
+    of_x, of_y = _order(x, "x"), _order(y, "y")
+    place_x, place_y = of_x.places(), of_y.places()
+    partner = place_y[of_x.order].astype(np.intp)  # the place in y's order of what is at each place of x's
     values = np.empty(len(blocks))
     for number, block in enumerate(blocks):
         kept = np.ones(len(x), dtype=bool)
         kept[block] = False
-        left = np.concatenate([kept[row + 1 :] & kept[row] for row in range(len(x))])
-        gone = ~left
-        (ranks_x, norm_x), (ranks_y, norm_y) = of_x.without(gone, left, "x"), of_y.without(gone, left, "y")
-        values[number] = bounded(float(ranks_x @ ranks_y) / (norm_x * norm_y), (-1, 1), "rsa")
+        gone = np.flatnonzero(np.concatenate([~(kept[row + 1 :] & kept[row]) for row in range(len(x))]))
+        ranks_x, ranks_y = _ranks_left(of_x, place_x[gone]), _ranks_left(of_y, place_y[gone])
+        xy, xx, yy = np.sum(
+            [
+                (a @ b, a @ a, b @ b)
+                for some in row_blocks(len(partner), 1)
+                for a, b in [(ranks_x[some].astype(np.float64), ranks_y[partner[some]].astype(np.float64))]
+            ],
+            axis=0,
+        )
+        values[number] = bounded(xy / (_norm(xx**0.5, "x") * _norm(yy**0.5, "y")), (-1, 1), "rsa")
     return values
+
+
+def _ranks_left(of: Order, gone: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return twice the centred ranks of the distances that are left, and 0 for others, by place [m]."""
+    left = np.ones(len(of.order), dtype=bool)
+    left[gone] = False
+    return of.centered(left)
 
 
 def _null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:

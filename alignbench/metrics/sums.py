@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import DegenerateError
-from alignbench.metrics.blocks import FEW
+from alignbench.metrics.blocks import FEW, row_blocks
 from alignbench.metrics.checks import bounded
-from alignbench.metrics.derived import derived
+from alignbench.metrics.derived import derived, kept
 from alignbench.metrics.nulls import KernelMoments, permutation_moments
 from alignbench.metrics.products import product
 from alignbench.metrics.small_means import small_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
 
+WHOLE = 2**25  # numbers (256 MiB) of products that are computed at once, which takes half the operations
 LARGE = 2**21  # entries from which a copy of a product is worth avoiding
 CANCELLATION = 1e-3  # HSIC₁ below this share of ‖A‖² has lost digits in the feature form
 
@@ -42,6 +45,21 @@ def _sum_of_squares(matrix: Matrix) -> float:
 def gram(x: Matrix) -> Matrix:
     """Return XXᵀ."""
     return derived("gram", x, lambda: product(x, x.T))
+
+
+def products_of_rows(x: Matrix) -> Iterator[tuple[slice, Matrix]]:
+    """Yield some rows of x [n, d], and their products with all rows [rows, n], which may be overwritten.
+
+    Up to `WHOLE` products, they come from one symmetric product; beyond that, no more are in memory at once.
+    """
+    n = len(x)
+    step = max(1, WHOLE // n)
+    whole = kept("gram", x) if step >= n else None
+    for start in range(0, n, step):
+        products = product(x[start : start + step], x.T) if whole is None else whole
+        for rows in row_blocks(len(products), n):
+            some = products[rows] if whole is None else products[rows].copy()
+            yield slice(start + rows.start, start + rows.stop), some
 
 
 def lengths(x: Matrix) -> Matrix:

@@ -17,7 +17,7 @@ from alignbench.metrics.checks import standardized
 from alignbench.metrics.derived import Derived, derived, keeping, watching
 from alignbench.metrics.neighbors import mutual_knn
 from alignbench.metrics.nulls import matched_products
-from alignbench.metrics.permuted_side import PermutedSide
+from alignbench.metrics.permuted_symmetric import symmetric_side
 from alignbench.stats import evaluate
 from alignbench.workshop.measure._many_pairs import pair_of
 
@@ -108,6 +108,39 @@ def test_results_of_results_are_kept_and_read_only() -> None:
     x += 1  # what was passed in stays as it was
 
 
+def test_a_result_that_is_that_of_another_name_is_kept_once() -> None:
+    x, store = side(), Derived()
+    with keeping(store), watching(x):
+        for _ in range(2):
+            inner = derived("inner", x, lambda: x @ x.T)
+            assert derived("outer", x, lambda of=inner: of) is inner  # type: ignore[misc]
+    assert store.nbytes < 2 * inner.nbytes + x.nbytes
+
+
+def test_sums_of_large_arrays_outlast_them() -> None:
+    x = side(n=50)
+    with keeping(Derived(limit=100_000)), watching(x):
+        product = derived("product", x, lambda: x @ x.T)
+        sums = derived("sums", product, lambda: product.sum(axis=0))
+        for number in range(10):
+            derived(number, x, lambda: np.ones((50, 50)))
+        again = derived("product", x, lambda: x @ x.T)
+        assert again is not product
+        assert derived("sums", again, lambda: product.sum(axis=0)) is sums
+
+
+def test_small_results_make_room_once_there_are_many() -> None:
+    store, many, other = Derived(limit=100_000), side(0, 50), side(1, 50)
+    with keeping(store):
+        with watching(many):
+            for number in range(2_000):
+                derived(number, many, lambda: np.ones(1))
+        with watching(other):
+            product = derived("product", other, lambda: other @ other.T)
+            assert derived("product", other, lambda: other @ other.T) is product
+    assert store.nbytes <= 100_000
+
+
 def test_a_side_that_is_returned_as_it_is_stays_writable() -> None:
     x = side()
     with watching(x):
@@ -189,7 +222,7 @@ def test_where_memory_is_short_what_is_kept_of_other_scores_goes_first() -> None
 
 @pytest.mark.slow
 def test_the_sums_of_a_closed_form_are_taken_once_a_side() -> None:
-    with patch.object(PermutedSide, "of", wraps=PermutedSide.of) as sums:
+    with patch("alignbench.metrics.permuted.symmetric_side", wraps=symmetric_side) as sums:
         scores(["linear_cka", "calibrated_cka"], 302, 6)
     assert sorted(call.args[1] is None for call in sums.call_args_list) == [False, False, True, True]
 

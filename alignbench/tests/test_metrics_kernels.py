@@ -24,8 +24,8 @@ from alignbench.metrics import cka_debiased as debiased_module
 from alignbench.metrics.checks import standardized
 from alignbench.metrics.distances import Points, rounding_of, squared_distances
 from alignbench.metrics.kernels import doubly_centered, rbf_kernel
+from alignbench.metrics.orders import Order
 from alignbench.metrics.procrustes import narrow
-from alignbench.metrics.rsa import average_ranks
 from alignbench.tests.traced import peak
 
 if TYPE_CHECKING:
@@ -81,14 +81,14 @@ def plain_ranks(values: Matrix, errors: Matrix) -> Matrix:
 def test_ranks_are_those_of_the_groups_that_errors_make(decimals: int) -> None:
     rng = np.random.default_rng(0)
     values = np.round(rng.normal(size=500), decimals)
-    assert np.array_equal(average_ranks(values), rankdata(values))
+    assert np.array_equal(Order.of(values).ranks(), rankdata(values))
     errors = rng.random(500) * rng.choice([0, 1e-3, 0.01], size=500)
-    assert np.array_equal(average_ranks(values, errors), plain_ranks(values, errors))
-    assert np.array_equal(average_ranks(np.ones(7)), np.full(7, 4.0))
-    assert np.array_equal(average_ranks(np.ones(1)), [1.0])
+    assert np.array_equal(Order.of(values, errors).ranks(), plain_ranks(values, errors))
+    assert np.array_equal(Order.of(np.ones(7)).ranks(), np.full(7, 4.0))
+    assert np.array_equal(Order.of(np.ones(1)).ranks(), [1.0])
 
 
-@pytest.mark.parametrize("whole", [blocks.WHOLE, 700])
+@pytest.mark.parametrize("whole", [sums.WHOLE, 700])
 def test_rsa_is_the_same_with_and_without_a_matrix(whole: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = sides(80, 6, 9)
     x[40:44] = x[:4]
@@ -97,7 +97,7 @@ def test_rsa_is_the_same_with_and_without_a_matrix(whole: int, monkeypatch: pyte
     distances = [np.linalg.norm(side[:, None] - side, axis=2)[upper] for side in (x, y)]
     assert value == pytest.approx(spearmanr(*distances).statistic, rel=1e-12)
     monkeypatch.setattr(importlib.import_module("alignbench.metrics.rsa"), "GRAM_LIMIT", 10)
-    monkeypatch.setattr(blocks, "WHOLE", whole)
+    monkeypatch.setattr(sums, "WHOLE", whole)
     monkeypatch.setattr(blocks, "CACHED", 500)
     assert rsa(x, y) == pytest.approx(value, rel=1e-13)
 

@@ -9,7 +9,8 @@ import pytest
 
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.lists import Directions, Known, Products, nearest_lists
-from alignbench.metrics.nearest import cosine_neighbors, ordered_neighbors, product_neighbors
+from alignbench.metrics.nearest import cosine_neighbors, ordered_neighbors
+from alignbench.metrics.nearest_products import product_neighbors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

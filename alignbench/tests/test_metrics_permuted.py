@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignbench.metrics import permuted_side
+from alignbench.metrics import permuted_symmetric
 from alignbench.metrics.cka_debiased import u_centered
 from alignbench.metrics.nulls import (
     kernel_moments,
@@ -21,9 +21,10 @@ from alignbench.metrics.nulls import (
     within_class_mean,
 )
 from alignbench.metrics.partitions import partitions, patterns, weight
-from alignbench.metrics.permuted import ProductMoments, product_moments
+from alignbench.metrics.permuted import ProductMoments, permuted_side, product_moments
 from alignbench.metrics.permuted_side import PermutedSide
 from alignbench.metrics.permuted_sparse import sparse_side
+from alignbench.metrics.permuted_symmetric import symmetric_side
 from alignbench.stats import draw_permutations, draw_within
 
 if TYPE_CHECKING:
@@ -159,38 +160,68 @@ def test_the_sums_of_a_graph_are_those_of_its_matrix(n: int, classes: int) -> No
         np.testing.assert_allclose(found[name], expected, atol=1e-11 * largest, err_msg=name)
 
 
+def same_sums(found: PermutedSide, expected: PermutedSide) -> None:
+    known = each_sum(expected)
+    for name, values in each_sum(found).items():
+        largest = np.abs(known[name]).max(initial=1e-3)
+        np.testing.assert_allclose(values, known[name], atol=1e-11 * largest, err_msg=name)
+
+
+SIZES = [[310], [100, 210], [1, 2, 3, 130, 174], [78, 78, 77, 77]]
+
+
 @pytest.mark.parametrize("heavy", [False, True])
-@pytest.mark.parametrize("classes", [1, 4])
-def test_half_of_a_symmetric_matrix_gives_all_its_sums(
-    classes: int, heavy: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("block", [16, 256])
+def test_a_symmetric_matrix_has_the_sums_of_any_matrix(
+    sizes: list[int], heavy: bool, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(permuted_symmetric, "_BLOCK", block)
     a, _ = kernels(310, heavy=heavy)
     a += 1e-15 * np.abs(a).max() * np.random.default_rng(0).normal(size=a.shape)  # rounding
-    codes = np.random.default_rng(2).permutation(np.arange(310) % classes)
-    found = each_sum(PermutedSide.of(a, codes))
-    monkeypatch.setattr(permuted_side, "HALVED_FROM", 10**6)
-    for name, expected in each_sum(PermutedSide.of(a, codes)).items():
-        largest = np.abs(expected).max(initial=1e-3)
-        np.testing.assert_allclose(found[name], expected, atol=1e-11 * largest, err_msg=name)
+    codes = np.random.default_rng(2).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    same_sums(symmetric_side(a, codes), PermutedSide.of(a, codes))
+    if len(sizes) == 1:
+        same_sums(symmetric_side(a), PermutedSide.of(a))
+
+
+@pytest.mark.parametrize("change", ["copied rows", "large mean", "tiny", "huge", "flat"])
+def test_a_symmetric_matrix_of_a_hard_kind_has_the_sums_of_any_matrix(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = kernels(320, heavy=True)
+    if change == "copied rows":
+        copied = np.repeat(np.arange(80), 4)
+        a = a[copied][:, copied]
+    made = {"large mean": a + 1e4, "tiny": 1e-30 * a, "huge": 1e30 * a, "flat": 3 + 2 * np.eye(320)}.get(
+        change, a
+    )
+    codes = np.random.default_rng(2).integers(0, 3, 320)
+    found, expected = symmetric_side(made, codes), PermutedSide.of(made, codes)
+    same_sums(
+        symmetric_side(made / np.abs(made).max(), codes), PermutedSide.of(made / np.abs(made).max(), codes)
+    )
+    ours, theirs = product_moments(found, found), product_moments(expected, expected)
+    assert (ours.mean, ours.variance) == pytest.approx((theirs.mean, theirs.variance), rel=1e-10)
+    if change != "flat":
+        assert ours.skewness == pytest.approx(theirs.skewness, rel=1e-10)
+    monkeypatch.setattr(permuted_symmetric, "SINGLE", 100)
+    quick = symmetric_side(made, codes)
+    assert product_moments(quick, quick).third == pytest.approx(theirs.third, abs=1e-6 * theirs.variance**1.5)
 
 
 @pytest.mark.parametrize("classes", [1, 4])
 def test_triangles_of_a_matrix_that_differs_in_effects_are_taken_from_it(classes: int) -> None:
-    a, _ = kernels(120, heavy=True)
-    codes = None if classes == 1 else np.arange(120) % classes
-    other = u_centered(a) / 7
-    expected = each_sum(PermutedSide.of(other, codes))
-    for name, found in each_sum(PermutedSide.of(other, codes, PermutedSide.of(a, codes))).items():
-        largest = np.abs(expected[name]).max(initial=1e-3)
-        np.testing.assert_allclose(found, expected[name], atol=1e-11 * largest, err_msg=name)
+    a, _ = kernels(320, heavy=True)
+    codes = None if classes == 1 else np.arange(320) % classes
+    other = u_centered(a / np.abs(a).max())
+    same_sums(symmetric_side(other, codes, symmetric_side(a, codes)), PermutedSide.of(other, codes))
 
 
-def test_a_matrix_that_is_not_symmetric_is_not_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_matrix_that_is_not_symmetric_is_not_halved() -> None:
     a, _ = kernels(310)
     a[3, 200] += 1e-6 * np.abs(a).max()
-    found = PermutedSide.of(a)
-    monkeypatch.setattr(permuted_side, "HALVED_FROM", 10**6)
-    expected = PermutedSide.of(a)
+    found, expected = permuted_side(a, None), PermutedSide.of(a)
     np.testing.assert_array_equal(found.third.triples, expected.third.triples)
     assert expected.third.triples[0] != expected.third.triples[1]
 
@@ -291,11 +322,13 @@ def test_paths_in_float32_change_the_skewness_by_less_than_a_millionth(
     a, b = kernels(150, heavy=True)
     codes = np.arange(150) % classes
     exact = moments(a, b, codes)
-    monkeypatch.setattr(permuted_side, "SINGLE", 100)
-    quick = moments(a, b, codes)
-    assert quick.skewness != exact.skewness
-    assert quick.skewness == pytest.approx(exact.skewness, abs=1e-6)
-    assert quick.variance == exact.variance
+    monkeypatch.setattr("alignbench.metrics.permuted_side.SINGLE", 100)
+    monkeypatch.setattr(permuted_symmetric, "SINGLE", 100)
+    symmetric = product_moments(symmetric_side(a, codes), symmetric_side(b, codes))
+    for quick in (moments(a, b, codes), symmetric):
+        assert quick.skewness != exact.skewness
+        assert quick.skewness == pytest.approx(exact.skewness, abs=1e-6)
+        assert quick.variance == pytest.approx(exact.variance, rel=1e-13)
 
 
 def test_partitions_and_their_weights() -> None:

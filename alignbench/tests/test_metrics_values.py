@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import DegenerateError, InputError
-from alignbench.metrics import METRICS, blocks, cknna, nearest, neighbors, retrieval
-from alignbench.metrics.blocks import WHOLE
+from alignbench.metrics import METRICS, blocks, cknna, nearest, neighbors, retrieval, sums
 from alignbench.metrics.checks import as_matrix, centered_beside, check_varies, standardized
 from alignbench.metrics.distances import CLOSE, unit_rounding
 from alignbench.metrics.nearest import MANY, cosine_neighbors
@@ -166,14 +165,14 @@ SIDES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 }
 
 
-@pytest.mark.parametrize("whole", [WHOLE, 3000])
+@pytest.mark.parametrize("whole", [sums.WHOLE, 3000])
 @pytest.mark.parametrize("k", [1, 10])
 @pytest.mark.parametrize("kind", SIDES)
 def test_neighbors_are_those_of_the_plain_form(
     kind: str, k: int, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one piece and in blocks; shared places of ties included."""
-    monkeypatch.setattr(blocks, "WHOLE", whole)
+    monkeypatch.setattr(sums, "WHOLE", whole)
     monkeypatch.setattr(blocks, "CACHED", 2000)
     x = SIDES[kind](np.random.default_rng(0))
     found = cosine_neighbors(x, k)
@@ -199,7 +198,7 @@ def test_neighbors_need_no_more_memory_than_one_matrix_of_products(monkeypatch: 
     x = np.random.default_rng(0).normal(size=(n, 8))
     whole = peak(lambda: cosine_neighbors(x, 10))
     assert n * n * 8 < whole < 1.15 * n * n * 8
-    monkeypatch.setattr(blocks, "WHOLE", n * 100)
+    monkeypatch.setattr(sums, "WHOLE", n * 100)
     assert peak(lambda: cosine_neighbors(x, 10)) < 0.15 * n * n * 8
 
 

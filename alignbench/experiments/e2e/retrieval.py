@@ -11,7 +11,6 @@ from alignbench.columns import codes_of
 from alignbench.errors import DegenerateError
 from alignbench.experiments.queried import FURTHER, QUERIED
 from alignbench.experiments.trained import course, not_applicable, plan, train_all, trained_score
-from alignbench.metrics.blocks import WHOLE
 from alignbench.metrics.retrieval import (
     CUTS,
     RankTable,
@@ -20,6 +19,7 @@ from alignbench.metrics.retrieval import (
     rank_table,
     recall_chance,
 )
+from alignbench.metrics.sums import WHOLE
 from alignbench.projectors import RIDGE
 from alignbench.stats import draw_permutations, draw_within, multi_split_p, p_value, rng_for
 from alignbench.stats.splits import some_groups
