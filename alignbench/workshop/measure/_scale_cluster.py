@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_ENCODER, _LLM = "mini-clip", "mini-llama"
+_ENCODER, _LLM, _DRAWINGS = "mini-clip", "mini-llama", "drawings"
 _GIVEN = re.compile(r": worker (\d+) gets (shard \d+ .*)$", re.MULTILINE)
 _RAY = ("--align-executor=ray",)
 _WAYS = {"local": (), "-n 2": ("-n", "2"), "Ray": _RAY, "Ray, a worker killed": _RAY}
@@ -46,8 +47,8 @@ def measure(options: argparse.Namespace) -> int:
     args = (
         f"--encoders={_ENCODER}",
         f"--llms={_LLM}",
-        "--align-data=synthetic",
-        f"--n-samples={per_type}",
+        f"--align-data={_DRAWINGS}",
+        "--n-samples=all",
         f"--align-shards={options.shard_rows}",
         "--align-permutations=19",
         "--align-no-figures",
@@ -62,6 +63,7 @@ def measure(options: argparse.Namespace) -> int:
     failed, bits, first = False, set(), dict[str, str]()
     print(f"{3 * per_type:,} drawings in shards of {options.shard_rows}: {_ENCODER} and {_LLM}, linear CKA")
     with workplace() as place:
+        _draw(place, per_type)
         for way, more in _WAYS.items():
             place.forget_embeddings()
             log = place.root / "run.log"
@@ -75,7 +77,7 @@ def measure(options: argparse.Namespace) -> int:
             given = Counter(name for _, name in _GIVEN.findall(log.read_text())) if logged else Counter()
             # Both models' shards have the same names.
             twice = sum(given.values()) - shards if logged else 0
-            scores, vectors = _scores(place), _vectors(place, per_type, options.shard_rows)
+            scores, vectors = _scores(place), _vectors(place, options.shard_rows)
             bits.add((digest := _digest(json.dumps(scores).encode()), vectors))
             failed |= twice != killed or len(lost) != killed
             print(f"  {way:<22} {seconds:6.1f} s  {len(scores)} scores {digest}  vectors {vectors}", end="")
@@ -83,11 +85,23 @@ def measure(options: argparse.Namespace) -> int:
             first = first or scores
             for key in [key for key in first if scores.get(key) != first[key]][:1]:
                 print(f"    {key}: {scores.get(key)} instead of {first[key]}")
-        moments = {_moments(place, per_type, options.shard_rows, who) for who in ("local", "ray")}
+        moments = {_moments(place, options.shard_rows, who) for who in ("local", "ray")}
     print(f"  moments, local and Ray: {', '.join(sorted(moments))}")
     same = len(bits) == 1 and len(moments) == 1
     print("  the same bits in all ways" if same else "  THE BITS DIFFER")
     return int(failed or not same)
+
+
+def _draw(place: Workplace, per_type: int) -> None:
+    """Write the drawings to a folder: to draw them takes longer than to embed them."""
+    command = ("-m", "alignbench", "data", "synthetic", f"--n-samples={per_type}", f"--to={_DRAWINGS}")
+    subprocess.run(
+        [sys.executable, *command],
+        cwd=place.root,
+        env=place.environment(),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
 
 
 def _run(place: Workplace, args: Sequence[str], log: Path, kill_after: int) -> int:
@@ -134,21 +148,21 @@ def _scores(place: Workplace) -> dict[str, str]:
     }
 
 
-def _session(place: Workplace, per_type: int, shard_rows: int, **options: Any) -> Session:
+def _session(place: Workplace, shard_rows: int, **options: Any) -> Session:
     return Session(
         encoders=_ENCODER,
         llms=_LLM,
-        data="synthetic",
-        n_samples=per_type,
+        data=str(place.root / _DRAWINGS),
+        n_samples="all",
         shards=shard_rows,
         cache_dir=place.root / "cache" / "embeddings",
         **options,
     )
 
 
-def _vectors(place: Workplace, per_type: int, shard_rows: int) -> str:
+def _vectors(place: Workplace, shard_rows: int) -> str:
     """Return the digest of both models' vectors in the store."""
-    session = _session(place, per_type, shard_rows)
+    session = _session(place, shard_rows)
     sides = (session.vision(_ENCODER).values, session.text(_LLM).values)
     digest = _digest(*(values.tobytes() for values in sides))
     if session.take_loads():
@@ -156,8 +170,8 @@ def _vectors(place: Workplace, per_type: int, shard_rows: int) -> str:
     return digest
 
 
-def _moments(place: Workplace, per_type: int, shard_rows: int, executor: str) -> str:
+def _moments(place: Workplace, shard_rows: int, executor: str) -> str:
     """Return the digest of the moments of both models."""
-    session = _session(place, per_type, shard_rows, executor=executor)
+    session = _session(place, shard_rows, executor=executor)
     moments = session.moments(_ENCODER, _LLM)
     return _digest(*(part.tobytes() for part in (moments.x.outer, moments.y.outer, moments.cross.outer)))
