@@ -27,13 +27,12 @@ from alignbench.metrics.coral import (
     coral_distance,
     coral_distance_lw,
     coral_similarity,
-    covariance,
-    ledoit_wolf,
     mean_distance,
     ncoral,
     ncoral_lw,
     unit_trace,
 )
+from alignbench.metrics.covariances import covariance, ledoit_wolf
 from alignbench.metrics.cycles import cycle_knn, cycle_knn_reverse
 from alignbench.metrics.elas import ELAS_WEIGHTS, elas, elas_parts
 from alignbench.metrics.kernels import linear_sums

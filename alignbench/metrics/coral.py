@@ -12,14 +12,12 @@ from alignbench.metrics.basis import bases_without, basis_settings, shared_bases
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import (
     bounded,
-    centered,
-    check_min_n,
     check_varies,
     pair_to_center,
     standardized,
 )
-from alignbench.metrics.small_means import SmallMean
-from alignbench.metrics.triangles import lower_product, mirrored, square_sum
+from alignbench.metrics.covariances import covariance, ledoit_wolf, lower_covariance
+from alignbench.metrics.triangles import square_sum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,60 +112,6 @@ def _same_width(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
     return a, b
 
 
-def covariance(x: Matrix, varies: str | None = None) -> Matrix:
-    """Return the covariance [d, d] of `x` [n, d], normalised by n−1.
-
-    Args:
-        x: [n, d].
-        varies: the name of a side that is refused if it has no variance or is not finite; None not to check.
-
-    Raises:
-        TooFewSamplesError: fewer than 2 rows.
-        InputError, DegenerateError: see `check_varies`.
-    """
-    check_min_n(len(x), 2)
-    if len(x) > FEW:
-        return mirrored(_lower_covariance(x, varies))
-    deviations = _deviations(x, varies)
-    with np.errstate(over="ignore", invalid="ignore"):
-        result: Matrix = deviations.T @ deviations / (len(x) - 1)
-    return result
-
-
-def _lower_covariance(x: Matrix, varies: str | None) -> Matrix:
-    """Return the lower triangle of `covariance`, with zeros above it."""
-    for small_mean in (SmallMean.of, SmallMean.of_shifted):
-        mean = small_mean(x)
-        lower = None if mean is None else mean.lower_covariance()
-        if lower is not None:
-            return lower
-    return lower_product(_deviations(x, varies), 1 / (len(x) - 1))
-
-
-def _deviations(x: Matrix, varies: str | None) -> Matrix:
-    if varies is not None:
-        check_varies(x, varies)
-    return centered(x)
-
-
-def ledoit_wolf(x: Matrix) -> Matrix:
-    r"""Return the covariance [d, d] shrunk towards $\mu I$ with the weight of least expected squared error.
-
-    Source:
-        Ledoit and Wolf (2004), Journal of Multivariate Analysis 88, 365-411; normalised by n−1 here.
-    """
-    n, d = x.shape
-    sample = covariance(x)
-    biased = sample * (n - 1) / n
-    mean = float(np.trace(biased)) / d
-    dispersion = float(np.square(biased).sum()) / d - mean**2
-    lengths = np.square(centered(x)).sum(axis=1)
-    error = (float(lengths @ lengths) / n - float(np.square(biased).sum())) / (n * d)
-    weight = 1.0 if dispersion <= 0 else min(error / dispersion, 1.0)
-    shrunk: Matrix = (1 - weight) * sample + weight * float(np.trace(sample)) / d * np.eye(d)
-    return shrunk
-
-
 def unit_trace(matrix: Matrix) -> Matrix:
     """Return a covariance scaled to trace 1, which keeps its shape and drops its size."""
     scaled: Matrix = matrix / np.trace(matrix)
@@ -220,8 +164,8 @@ def coral_distance(x: ArrayLike, y: ArrayLike) -> float:
     if len(a) <= FEW:
         return coral_distance_of(covariance(a, "x"), covariance(b, "y"))
     with np.errstate(over="ignore", invalid="ignore"):
-        gap = _lower_covariance(a, "x")
-        gap -= _lower_covariance(b, "y")
+        gap = lower_covariance(a, "x")
+        gap -= lower_covariance(b, "y")
         value = square_sum(gap) / (4 * len(gap) ** 2)
     return bounded(value, (0, np.inf), "coral_distance")
 

@@ -12,7 +12,7 @@ from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics import METRICS, small_means
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import check_varies
-from alignbench.metrics.coral import covariance
+from alignbench.metrics.covariances import covariance
 from alignbench.metrics.kernels import centered_gram
 from alignbench.metrics.small_means import SmallMean
 from alignbench.workshop.measure import _peers_textbook as textbook
