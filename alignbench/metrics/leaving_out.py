@@ -59,7 +59,7 @@ class RidgeFit:
             targets: [n, q], whose column means are 0.
             test: predictors of further rows [n_test, p], minus the means of the train rows.
             penalty: λ, above 0.
-            products: XᵀX and XᵀY, if they are known.
+            products: XᵀX and XᵀY, if they are known; the first one is overwritten.
         """
         from scipy.linalg import cho_factor, cho_solve
 
@@ -71,7 +71,6 @@ class RidgeFit:
             matrix, cross = train @ train.T + 1.0, train @ test.T
         else:
             matrix, cross = products or (train.T @ train, train.T @ targets)
-            matrix = matrix.copy()
         matrix[np.diag_indices(len(matrix))] += penalty
         factor = cho_factor(matrix.T, overwrite_a=True, check_finite=False)
         mapped = cho_solve(factor, cross, check_finite=False)
