@@ -11,6 +11,7 @@ from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
+from alignbench.metrics.single import mostly_in_single
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of an eigenvalue, as a share of the largest one
 LOST = 1e-9  # the share of a sum of singular values that rounding may change
 LEAST_LOST = 1e-11  # the same, of scores that are not drawn
-SINGLE_ERROR = 1e-6  # the share by which a draw in float32 may be off; else, all are drawn in float64
-NEAR = 1e-4  # of the value: closer draws are computed in float64 in any case
 LEAST_LEFT = 1e-3  # of a squared norm: with less left after a subtraction, it has lost digits
 LARGE = 100  # singular values from which float32 takes less time
 WORTH = 1.5  # columns a row from which many rows are worth rotating
@@ -65,22 +64,26 @@ def _draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.fl
     if len(a) <= FEW:
         return np.asarray([_nuclear(a.T @ b[p]) for p in permutations])
     a, b = _of_full_rank(a), _of_full_rank(b)
-    value = derived("nuclear", (a, b), lambda: _nuclear(a.T @ b))
-    quick = min(a.shape[1], b.shape[1]) >= LARGE
-    single_a, single_b = a.astype(np.float32), b.astype(np.float32)
-    scores, by_squares = np.empty(len(permutations)), True
-    for number, p in enumerate(permutations):
-        score = _nuclear_in_single(single_a.T @ single_b[p]) if quick else value
-        # The first draw tells what float32 is good for: the spectra of all draws are alike. A draw that is
-        # equal to the value, as of equal rows, has to be found equal.
-        if not number or abs(score - value) <= NEAR * value:
+    value, by_squares = derived("nuclear", (a, b), lambda: _nuclear(a.T @ b)), True
+
+    def exact(some: NDArray[np.intp]) -> NDArray[np.float64]:
+        nonlocal by_squares
+        scores = np.empty(len(some))
+        for number, p in enumerate(some):
             product = a.T @ b[p]
-            exact = _nuclear_by_squares(product) if by_squares else None
-            by_squares = exact is not None
-            exact = _nuclear(product) if exact is None else exact
-            quick, score = quick and abs(score - exact) <= SINGLE_ERROR * exact, exact
-        scores[number] = score
-    return scores
+            score = _nuclear_by_squares(product) if by_squares else None
+            by_squares = score is not None
+            scores[number] = _nuclear(product) if score is None else score
+        return scores
+
+    if min(a.shape[1], b.shape[1]) < LARGE:
+        return exact(permutations)
+    single_a, single_b = a.astype(np.float32), b.astype(np.float32)
+
+    def single(some: NDArray[np.intp]) -> NDArray[np.float64]:
+        return np.asarray([_nuclear_in_single(single_a.T @ single_b[p]) for p in some])
+
+    return mostly_in_single(single, exact, permutations, value)
 
 
 def _deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> NDArray[np.float64] | None:
