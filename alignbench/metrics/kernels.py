@@ -56,7 +56,10 @@ def centered_gram(x: Matrix, name: str) -> Matrix:
 
 def _centered_gram(x: Matrix, name: str) -> Matrix:
     mean = SmallMean.of(x)
-    return gram(centered_side(x, name)) if mean is None else mean.out_of_gram(gram(x))
+    if mean is None:
+        return gram(centered_side(x, name))
+    # With more rows than both sides have columns, nothing else asks for products of the rows as they are.
+    return mean.out_of_gram(gram(x) if len(x) < 2 * x.shape[1] else x @ x.T)
 
 
 def norms(a: Matrix, b: Matrix) -> float:
