@@ -125,6 +125,67 @@ class SharedBasis:
         return p @ self.rotation * self.scale_x, q * self.scale_y
 
 
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """Both halves of each side in principal directions of its own, fitted to the train half.
+
+    Args:
+        train: which rows are in the train half [n].
+        side_x: x's principal directions.
+        side_y: y's.
+        train_x: the coordinates of x's train rows [n_train, k].
+        train_y: those of y's.
+        held_x: the coordinates of x's held-out rows [n_held, k].
+        held_y: those of y's.
+    """
+
+    train: NDArray[np.bool_]
+    side_x: Principal
+    side_y: Principal
+    train_x: Matrix
+    train_y: Matrix
+    held_x: Matrix
+    held_y: Matrix
+
+    @classmethod
+    def of(cls, x: Matrix, y: Matrix, train: NDArray[np.bool_], k: int) -> Halves:
+        """Return the halves of x [n, dx] and y [n, dy]."""
+        fitted_x, fitted_y, others_x, others_y = x[train], y[train], x[~train], y[~train]
+        side_x, side_y = Principal.fit(fitted_x, k, "x"), Principal.fit(fitted_y, k, "y")
+        return cls(
+            train,
+            side_x,
+            side_y,
+            side_x.transform(fitted_x),
+            side_y.transform(fitted_y),
+            side_x.transform(others_x),
+            side_y.transform(others_y),
+        )
+
+    def joined(self, rows: NDArray[np.intp] | slice = slice(None)) -> SharedBasis:
+        """Return the basis of the train pairs, or of x's train rows with these train rows of y."""
+        return SharedBasis.join(self.side_x, self.side_y, self.train_x, self.train_y[rows])
+
+    def covariances(self) -> tuple[Matrix, Matrix]:
+        """Return the covariance [k, k] of each side's held-out rows.
+
+        Raises:
+            DegenerateError: a side's held-out rows are equal.
+        """
+        x, y = (np.cov(half, rowvar=False) for half in _check_held_out(self.held_x, self.held_y))
+        return np.atleast_2d(x), np.atleast_2d(y)
+
+    def within(self, permutations: NDArray[np.intp]) -> bool:
+        """Return whether permutations [draws, n] keep each row in its half."""
+        return bool((self.train[permutations] == self.train).all())
+
+    def pairings(self, permutations: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the partners of x's train rows, given permutations within the halves [draws, n_train]."""
+        place = np.cumsum(self.train) - 1
+        paired: NDArray[np.intp] = place[permutations[:, self.train]]
+        return paired
+
+
 def check_width(k: int, dims: tuple[int, int]) -> None:
     """Raise InputError if a basis of `k` directions is wider than a side, or has none."""
     if not 1 <= k <= min(dims):
@@ -175,9 +236,8 @@ def to_shared_basis(
     def compute() -> tuple[Matrix, Matrix]:
         if align == "pca":
             return Principal.fit(a, width, "x").transform(a), Principal.fit(b, width, "y").transform(b)
-        train = _check_train(names, seed)
-        basis = SharedBasis.fit(a[train], b[train], width)
-        return _check_held_out(*basis.transform(a[~train], b[~train]))
+        fitted = fitted_halves(a, b, k=width, groups=names, seed=seed)
+        return _check_held_out(*fitted.joined().turned(fitted.held_x, fitted.held_y))
 
     based = derived(("basis", align, width, names.tobytes(), seed), (a, b), compute)
     return based[0].copy(), based[1].copy()  # which anybody may change
@@ -288,6 +348,13 @@ def halves(
     return _check_train(check_groups(groups, n), seed).astype(np.intp) if align == "procrustes" else None
 
 
+def fitted_halves(x: Matrix, y: Matrix, *, k: int, groups: ArrayLike | None = None, seed: int = 42) -> Halves:
+    """Return the halves of the split that the basis is fitted with."""
+    names = check_groups(groups, len(x))
+    what = "halves", k, names.tobytes(), seed
+    return derived(what, (x, y), lambda: Halves.of(x, y, _check_train(names, seed), k))
+
+
 def shuffled_covariances(
     x: Matrix,
     y: Matrix,
@@ -301,21 +368,11 @@ def shuffled_covariances(
 
     Such a permutation changes only the map between the sides: each side's directions and covariance stay.
     """
-    names = check_groups(groups, len(x))
-    train = _check_train(names, seed)
-
-    def fitted() -> tuple[Principal, Principal, Matrix, Matrix, Matrix, Matrix]:
-        side_x, side_y = Principal.fit(x[train], k, "x"), Principal.fit(y[train], k, "y")
-        held_out = _check_held_out(side_x.transform(x[~train]), side_y.transform(y[~train]))
-        cov_x, cov_y = (np.cov(half, rowvar=False).reshape(k, k) for half in held_out)
-        return side_x, side_y, side_x.transform(x[train]), side_y.transform(y[train]), cov_x, cov_y
-
-    side_x, side_y, train_x, train_y, cov_x, cov_y = derived(
-        ("halves", k, names.tobytes(), seed), (x, y), fitted
-    )
-    place = np.cumsum(train) - 1
-    for p in permutations:
-        basis = SharedBasis.join(side_x, side_y, train_x, train_y[place[p[train]]])
+    fitted = fitted_halves(x, y, k=k, groups=groups, seed=seed)
+    what = "covariances of halves", k, check_groups(groups, len(x)).tobytes(), seed
+    cov_x, cov_y = derived(what, (x, y), fitted.covariances)
+    for rows in fitted.pairings(permutations):
+        basis = fitted.joined(rows)
         turned = basis.rotation.T @ cov_x @ basis.rotation
         yield turned * basis.scale_x**2, cov_y * basis.scale_y**2
 

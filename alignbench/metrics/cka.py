@@ -9,11 +9,12 @@ import numpy as np
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import pair_to_center
-from alignbench.metrics.deletions import KERNELS_UP_TO, deletion_sums
+from alignbench.metrics.deletions import deletion_sums
 from alignbench.metrics.derived import derived, digest
 from alignbench.metrics.kernels import INVARIANCES, centered_gram, centered_sides, linear_sums
-from alignbench.metrics.nulls import matched_norms, matched_products
+from alignbench.metrics.nulls import matched_products
 from alignbench.metrics.permuted import ProductMoments, kernel_product
+from alignbench.metrics.repaired import Repaired
 from alignbench.metrics.sums import gram, inner
 
 if TYPE_CHECKING:
@@ -70,21 +71,13 @@ def linear_cka_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) 
 
 def linear_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return linear CKA of x and y[p] for each permutation p; only the numerator is recomputed."""
-    a, b = centered_sides(x, y, 3)
-    if len(a) <= FEW:
-        return _drawn(a, b, permutations)
+    if len(x) <= FEW:
+        a, b = centered_sides(x, y, 3)
+        return matched_products(gram(a), gram(b), permutations) / float(np.sqrt(inner(a, a) * inner(b, b)))
     # The next score with these permutations gets them, as the composites do.
-    return derived(("drawn", digest(permutations)), (a, b), lambda: _drawn(a, b, permutations))
-
-
-def _drawn(a: Matrix, b: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
-    scale = float(np.sqrt(inner(a, a) * inner(b, b)))
-    if len(a) <= KERNELS_UP_TO:
-        products = matched_products(gram(a), gram(b), permutations)
-    else:
-        products = matched_norms(a, b, permutations)
-    scores: Matrix = products / scale
-    return scores
+    return derived(
+        ("drawn", digest(permutations)), (x, y), lambda: Repaired.of(x, y).linear_cka(permutations)
+    )
 
 
 def _linear_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matrix:
@@ -121,7 +114,7 @@ LINEAR_NULL = NullModel(
     null=LINEAR_NULL,
     interval="jackknife",
     deletions=_linear_deletions,
-    squares=6,
+    squares=4,
     streamed=lambda sample: sample.sums.linear_cka(),
 )
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
@@ -169,8 +162,13 @@ def _calibrated_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) ->
 
 def calibrated_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return calibrated CKA of x and y[p] for each permutation p."""
+    return calibrated(x, y, linear_cka_draw(x, y, permutations))
+
+
+def calibrated(x: Matrix, y: Matrix, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return calibrated CKA of re-paired sides, given their linear CKA: re-pairing leaves the scale."""
     mean, _ = linear_sums(x, y).headroom()
-    return (linear_cka_draw(x, y, permutations) - mean) / (1 - mean)
+    return (drawn - mean) / (1 - mean)
 
 
 def _calibrated_streamed_null(sample: Sample) -> tuple[float, float, float | None]:
@@ -201,7 +199,7 @@ def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp
     ),
     interval="jackknife",
     deletions=_calibrated_deletions,
-    squares=6,
+    squares=4,
     streamed=lambda sample: sample.sums.calibrated_cka(),
 )
 def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:

@@ -311,6 +311,10 @@ def knn_above_chance(
         InputError: bad input.
         DegenerateError: see `knn_accuracy`.
     """
-    accuracy = knn_accuracy(x, labels, groups=groups, seed=seed)
-    largest = _majority(0, check_classes(labels, len(as_matrix(x))), {})
+    return above_chance(knn_accuracy(x, labels, groups=groups, seed=seed), labels, len(as_matrix(x)))
+
+
+def above_chance(accuracy: float, labels: ArrayLike, n: int) -> float:
+    """Return an accuracy on n rows with these labels on a scale from guessing (0) to 1."""
+    largest = _majority(0, check_classes(labels, n), {})
     return max(0.0, (accuracy - largest) / (1 - largest))

@@ -8,42 +8,27 @@ import numpy as np
 
 from alignbench.columns import names_of
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.basis import (
-    bases_without,
-    basis_settings,
-    halves,
-    shuffled_bases,
-    shuffled_covariances,
-    to_shared_basis,
-)
+from alignbench.metrics.basis import basis_settings, halves, to_shared_basis
 from alignbench.metrics.blocks import FEW
-from alignbench.metrics.checks import bounded
-from alignbench.metrics.cka import calibrated_cka, calibrated_cka_draw, linear_cka, linear_cka_draw
+from alignbench.metrics.checks import as_matrix, bounded, check_groups, check_pair
+from alignbench.metrics.cka import calibrated, calibrated_cka, linear_cka
 from alignbench.metrics.classes import discriminability_raw, knn_above_chance, spread
-from alignbench.metrics.coral import (
-    SATURATION,
-    coral_distance_of,
-    coral_similarity,
-    ncoral,
-    ncoral_of,
-)
-from alignbench.metrics.derived import derived, digest
+from alignbench.metrics.classes_left import discriminability_raw_left, knn_above_chance_left
+from alignbench.metrics.coral import SATURATION, coral_similarity, ncoral
+from alignbench.metrics.derived import derived
+from alignbench.metrics.sums import LinearSums
+from alignbench.metrics.weighted import Composite, weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
+    Indices = NDArray[np.intp]
 
-WEIGHTS = (0.3, 0.3, 0.4)
 NEEDS = ("groups", "seed")
 DRAWS = 199
-IN_BASIS: tuple[Callable[[Matrix, Matrix], float], ...] = (coral_similarity, lambda x, y: 1 - ncoral(x, y))
-OF_COVARIANCES: tuple[Callable[[Matrix, Matrix], float], ...] = (
-    lambda c, d: 1 / (1 + coral_distance_of(c, d)),
-    lambda c, d: 1 - ncoral_of(c, d),
-)
 
 
 def eas_parts(
@@ -60,17 +45,17 @@ def eas_parts(
 
     Without labels, `spread`, at most 1, replaces the last part.
     """
-    based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
-    return _eas_parts(x, y, based, labels=labels)
 
+    def compute() -> dict[str, float]:
+        based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
+        third = "spread" if labels is None else "discriminability_raw"
+        return {
+            "linear_cka": linear_cka(x, y),
+            "coral_similarity": coral_similarity(*based),
+            third: _separated(x, labels=labels),
+        }
 
-def _eas_parts(
-    x: ArrayLike, y: ArrayLike, based: tuple[Matrix, Matrix], *, labels: ArrayLike | None, **_: Any
-) -> dict[str, float]:
-    alone = {"spread": min(1.0, spread(x))}
-    if labels is not None:
-        alone = {"discriminability_raw": discriminability_raw(x, labels)}
-    return {"linear_cka": linear_cka(x, y), "coral_similarity": coral_similarity(*based), **alone}
+    return _once("eas", x, y, labels, groups, (seed, align, k), compute)
 
 
 def eas_adjusted_parts(
@@ -84,111 +69,70 @@ def eas_adjusted_parts(
     k: int | None = None,
 ) -> dict[str, float]:
     """Return the parts of `eas_adjusted`: `calibrated_cka` (at least 0), `1 - ncoral`, `knn above chance`."""
-    based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
-    return _adjusted_parts(x, y, based, labels=labels, groups=groups, seed=seed)
+
+    def compute() -> dict[str, float]:
+        based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
+        return {
+            "calibrated_cka": max(0.0, calibrated_cka(x, y)),
+            "1 - ncoral": 1 - ncoral(*based),
+            "knn above chance": _knn(x, labels, groups, seed),
+        }
+
+    return _once("eas_adjusted", x, y, labels, groups, (seed, align, k), compute)
 
 
-def _adjusted_parts(
+def _once(
+    name: str,
     x: ArrayLike,
     y: ArrayLike,
-    based: tuple[Matrix, Matrix],
-    *,
-    labels: ArrayLike,
+    labels: ArrayLike | None,
     groups: ArrayLike | None,
-    seed: int,
+    settings: tuple[Any, ...],
+    compute: Callable[[], dict[str, float]],
 ) -> dict[str, float]:
-    return {
-        "calibrated_cka": max(0.0, calibrated_cka(x, y)),
-        "1 - ncoral": 1 - ncoral(*based),
-        "knn above chance": knn_above_chance(x, labels, groups=groups, seed=seed),
-    }
+    """Return the parts, which value, null and report ask for, computed once."""
+    a, b = check_pair(x, y, 2)
+    columns = (labels, "labels"), (groups, "groups")
+    given = [None if names is None else names_of(names, len(a), of).tobytes() for names, of in columns]
+    return dict(derived(("parts", name, *given, *settings), (a, b), compute))
 
 
-def _weighted(parts: Mapping[str, float]) -> float:
-    return sum(weight * part for weight, part in zip(WEIGHTS, parts.values(), strict=True))
+def _separated(x: ArrayLike, *, labels: ArrayLike | None) -> float:
+    return min(1.0, spread(x)) if labels is None else discriminability_raw(x, labels)
 
 
-def _deletions(parts: Callable[..., Mapping[str, float]], name: str) -> Callable[..., Matrix | None]:
-    """Return what computes a composite without each block from bases that all composites share."""
-
-    def deletions(
-        x: Matrix,
-        y: Matrix,
-        blocks: Sequence[NDArray[np.intp]],
-        *,
-        labels: NDArray[np.str_] | None = None,
-        groups: NDArray[np.str_],
-        seed: int,
-        align: str,
-        k: int | None,
-    ) -> Matrix | None:
-        if len(x) <= FEW or align != "procrustes":
-            return None
-        scores = []
-        for stay, based in bases_without(x, y, blocks, align=align, k=k, groups=groups, seed=seed):
-            classes = None if labels is None else labels[stay]
-            of = parts(x[stay], y[stay], based, labels=classes, groups=groups[stay], seed=seed)
-            scores.append(bounded(_weighted(of), (0, 1), name))
-        return np.asarray(scores)
-
-    return deletions
+def _separated_left(
+    x: Matrix, blocks: Sequence[Indices], *, labels: NDArray[np.str_] | None, **_: Any
+) -> Iterator[float]:
+    if labels is not None:
+        yield from discriminability_raw_left(x, blocks, labels)
+        return
+    for block in blocks:
+        yield _separated(np.delete(x, block, axis=0), labels=None)
 
 
-def _both_in_basis(x: Matrix, y: Matrix, permutations: NDArray[np.intp], **how: Any) -> Matrix:
-    """Return both scores of `IN_BASIS` for each permutation [2, draws]."""
-    half = halves(len(x), groups=how["groups"], seed=how["seed"])
-    if half is not None and (half[permutations] == half).all():
-        of, scores = shuffled_covariances(x, y, permutations, **how), OF_COVARIANCES
-    else:
-        of, scores = shuffled_bases(x, y, permutations, **how), IN_BASIS
-    return np.asarray([[score(*sides) for score in scores] for sides in of]).T
+def _knn(x: ArrayLike, labels: ArrayLike, groups: ArrayLike | None, seed: int) -> float:
+    a = as_matrix(x)
+    if len(a) <= FEW:
+        return knn_above_chance(a, labels, groups=groups, seed=seed)
+    whole = [np.empty(0, dtype=np.intp)]
+    classes, names = names_of(labels, len(a), "labels"), check_groups(groups, len(a))
+    return next(knn_above_chance_left(a, whole, labels=classes, groups=names, seed=seed))
 
 
-def _null(
-    cka: Callable[..., Matrix],
-    part: int,
-    parts: Callable[..., Mapping[str, float]],
-) -> NullModel:
-    """Return the null of a composite of a CKA, a score in the shared basis, and a score of x alone.
+_EAS = Composite("eas", eas_parts, LinearSums.linear_cka, lambda x, y, drawn: drawn, 0, _separated_left)
+_ADJUSTED = Composite(
+    "eas_adjusted",
+    eas_adjusted_parts,
+    lambda sums: max(0.0, sums.calibrated_cka()),
+    calibrated,
+    1,
+    knn_above_chance_left,
+)
 
-    Args:
-        cka: draws the first part.
-        part: which of `IN_BASIS` is the second part.
-        parts: the composite's parts.
-    """
 
-    def draw(
-        x: Matrix,
-        y: Matrix,
-        permutations: NDArray[np.intp],
-        *,
-        labels: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-        seed: int = 42,
-        align: str = "procrustes",
-        k: int | None = None,
-    ) -> Matrix:
-        columns = (labels, "labels"), (groups, "groups")
-        given = [None if names is None else names_of(names, len(x), of).tobytes() for names, of in columns]
-        fixed = derived(
-            (parts.__name__, *given, seed, align, k),
-            (x, y),
-            lambda: list(parts(x, y, labels=labels, groups=groups, seed=seed, align=align, k=k).values()),
-        )
-        in_basis: Matrix | float = fixed[1]  # only the fitted map sees the pairing
-        if align == "procrustes":
-            width = basis_settings(len(x), (x.shape[1], y.shape[1]), align=align, k=k)["k"]
-            how = {"k": width, "groups": groups, "seed": seed}
-            if len(x) <= FEW:
-                bases = shuffled_bases(x, y, permutations, **how)
-                in_basis = np.asarray([IN_BASIS[part](*based) for based in bases])
-            else:  # the other composite asks for the same permutations
-                what = "composites", digest(permutations), given[1], seed, width
-                in_basis = derived(what, (x, y), lambda: _both_in_basis(x, y, permutations, **how))[part]
-        drawn = np.maximum(0.0, cka(x, y, permutations))
-        return np.asarray(WEIGHTS[0] * drawn + WEIGHTS[1] * in_basis + WEIGHTS[2] * fixed[2])
-
-    return NullModel(draw=draw, draws=DRAWS, stream="composites", strata=halves)
+def _null(composite: Composite) -> NullModel:
+    return NullModel(draw=composite.draw, draws=DRAWS, stream="composites", strata=halves)
 
 
 def _flags(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
@@ -208,8 +152,8 @@ def _flags(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
     needs=NEEDS,
     optional=("labels",),
     settings=basis_settings,
-    null=_null(linear_cka_draw, 0, eas_parts),
-    deletions=_deletions(_eas_parts, "eas"),
+    null=_null(_EAS),
+    deletions=_EAS.deletions,
     parts=eas_parts,
     flags=_flags,
     squares=4,
@@ -249,7 +193,7 @@ def eas(
         DegenerateError: a part does not exist.
     """
     parts = eas_parts(x, y, labels=labels, groups=groups, seed=seed, align=align, k=k)
-    return bounded(_weighted(parts), (0, 1), "eas")
+    return bounded(weighted(parts.values()), (0, 1), "eas")
 
 
 @METRICS.register(
@@ -263,8 +207,8 @@ def eas(
     same_width=True,
     needs=("labels", *NEEDS),
     settings=basis_settings,
-    null=_null(calibrated_cka_draw, 1, eas_adjusted_parts),
-    deletions=_deletions(_adjusted_parts, "eas_adjusted"),
+    null=_null(_ADJUSTED),
+    deletions=_ADJUSTED.deletions,
     parts=eas_adjusted_parts,
     squares=4,
 )
@@ -300,4 +244,4 @@ def eas_adjusted(
         DegenerateError: a part does not exist.
     """
     parts = eas_adjusted_parts(x, y, labels=labels, groups=groups, seed=seed, align=align, k=k)
-    return bounded(_weighted(parts), (0, 1), "eas_adjusted")
+    return bounded(weighted(parts.values()), (0, 1), "eas_adjusted")

@@ -11,6 +11,7 @@ from alignbench.metrics.blocks import unbuffered
 from alignbench.metrics.checks import pair_to_center, standardized
 from alignbench.metrics.derived import derived
 from alignbench.metrics.largest import median_of
+from alignbench.metrics.products import product
 from alignbench.metrics.small_means import small_mean
 from alignbench.metrics.sums import LinearSums, gram
 
@@ -58,7 +59,11 @@ def centered_gram(x: Matrix, name: str) -> Matrix:
 
 def _centered_gram(x: Matrix, name: str) -> Matrix:
     mean = small_mean(x)
-    return gram(centered_side(x, name)) if mean is None else mean.out_of_gram(gram(mean.rows))
+    if mean is None:
+        return gram(centered_side(x, name))
+    # With more rows than both sides have columns, nothing else asks for products of the rows as they are.
+    rows = mean.rows
+    return mean.out_of_gram(gram(rows) if len(x) < 2 * x.shape[1] else product(rows, rows.T))
 
 
 def norms(a: Matrix, b: Matrix) -> float:

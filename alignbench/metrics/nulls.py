@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 
+Float = TypeVar("Float", np.float32, np.float64)
 _FEW = 0.1  # of the entries: above this share, gathering whole rows is faster
 _WHOLE = 300  # rows: up to here, a permuted matrix is gathered as a whole
 _ROWS = 64  # of a permuted matrix that are gathered at once, which should fit into the cache
@@ -95,10 +96,7 @@ def matched_products(a: Matrix, b: Matrix, permutations: NDArray[np.intp]) -> ND
     of_a, of_b = np.count_nonzero(a), np.count_nonzero(b)
     if min(of_a, of_b) > _FEW * a.size:
         if len(a) > _WHOLE and np.array_equal(a, a.T) and np.array_equal(b, b.T):
-            halves = upper_half(a)
-            for row, p in enumerate(permutations):
-                result[row] = sum(map(np.vdot, halves, permuted_half(b, p)))
-            return result
+            return products_of_halves(upper_half(a), b, permutations)
         for row, p in enumerate(permutations):
             result[row] = np.vdot(a, b[p].take(p, axis=1))
         return result
@@ -111,7 +109,19 @@ def matched_products(a: Matrix, b: Matrix, permutations: NDArray[np.intp]) -> ND
     return result
 
 
-def upper_half(kernel: Matrix) -> list[Matrix]:
+def products_of_halves(
+    halves: list[NDArray[Float]], kernel: NDArray[Float], permutations: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return `matched_products` of two symmetric matrices, the first of them as its `upper_half`."""
+    result = np.empty(len(permutations))
+    for row, p in enumerate(permutations):
+        result[row] = sum(
+            float(np.vdot(*blocks)) for blocks in zip(halves, permuted_half(kernel, p), strict=True)
+        )
+    return result
+
+
+def upper_half(kernel: NDArray[Float]) -> list[NDArray[Float]]:
     """Return a symmetric matrix as blocks of rows, each from its diagonal on.
 
     What stands for two entries counts twice, so ⟨A, B⟩ is the sum of the products with another matrix's
@@ -125,12 +135,14 @@ def upper_half(kernel: Matrix) -> list[Matrix]:
     return blocks
 
 
-def permuted_half(kernel: Matrix, p: NDArray[np.intp]) -> Iterator[Matrix]:
+def permuted_half(kernel: NDArray[Float], p: NDArray[np.intp]) -> Iterator[NDArray[Float]]:
     """Yield the blocks of K[p][:, p], a symmetric matrix, in the order of `upper_half`."""
     for start in range(0, len(p), _ROWS):
         yield kernel[p[start : start + _ROWS]].take(p[start:], axis=1)
 
 
-def matched_norms(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
+def matched_norms(
+    x: NDArray[Float], y: NDArray[Float], permutations: NDArray[np.intp]
+) -> NDArray[np.float64]:
     """Return ‖Xᵀ Y[p]‖² for each row p of `permutations`: `matched_products` of linear kernels."""
-    return np.asarray([np.square(x.T @ y[p]).sum() for p in permutations])
+    return np.asarray([np.square(x.T @ y[p]).sum() for p in permutations], dtype=np.float64)

@@ -11,6 +11,7 @@ from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
+from alignbench.metrics.single import mostly_in_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of an eigenvalue, as a share of the largest one
 LOST = 1e-9  # the share of a sum of singular values that rounding may change
 LEAST_LOST = 1e-11  # the same, of scores that are not drawn
-SINGLE_ERROR = 1e-6  # the share by which a draw in float32 may be off; else, all are drawn in float64
-NEAR = 1e-4  # of the value: closer draws are computed in float64 in any case
 LEAST_LEFT = 1e-3  # of a squared norm: with less left after a subtraction, it has lost digits
 LARGE = 100  # singular values from which float32 takes less time
 FULL = 0.85  # of the rows: from this rank of both sides, their triangular form takes less time
@@ -66,22 +65,19 @@ def _draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.fl
     if len(a) <= FEW:
         return np.asarray([_nuclear(a.T @ b[p]) for p in permutations])
     a, b = _of_full_rank(a), _of_full_rank(b)
-    value = derived("nuclear", (a, b), lambda: _nuclear(a.T @ b))
-    in_single, scores, by_squares = None, np.empty(len(permutations)), True
-    for number, p in enumerate(permutations):
-        score = value if in_single is None else in_single(p)
-        # The first draw tells what float32 is good for: the spectra of all draws are alike. A draw that is
-        # equal to the value, as of equal rows, has to be found equal.
-        if not number or abs(score - value) <= NEAR * value:
+    value, by_squares = derived("nuclear", (a, b), lambda: _nuclear(a.T @ b)), True
+
+    def exact(some: NDArray[np.intp]) -> NDArray[np.float64]:
+        nonlocal by_squares
+        scores = np.empty(len(some))
+        for number, p in enumerate(some):
             product = a.T @ b[p]
-            exact = _nuclear_by_squares(product) if by_squares else None
-            by_squares = exact is not None
-            exact = _nuclear(product) if exact is None else exact
-            forms = _forms_in_single(a, b) if not number else iter([in_single] if in_single else [])
-            near = (form for form in forms if abs(form(p) - exact) <= SINGLE_ERROR * exact)
-            in_single, score = next(near, None), exact
-        scores[number] = score
-    return scores
+            score = _nuclear_by_squares(product) if by_squares else None
+            by_squares = score is not None
+            scores[number] = _nuclear(product) if score is None else score
+        return scores
+
+    return mostly_in_single(_forms_in_single(a, b), exact, permutations, value)
 
 
 def _deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> NDArray[np.float64] | None:
@@ -135,13 +131,19 @@ def _nuclear_by_squares(matrix: Matrix, most: float = LOST) -> float | None:
     return float(values.sum()) if lost <= most * values.sum() else None
 
 
-def _forms_in_single(a: Matrix, b: Matrix) -> Iterator[Callable[[NDArray[np.intp]], float]]:
+def _forms_in_single(a: Matrix, b: Matrix) -> Iterator[Callable[[NDArray[np.intp]], NDArray[np.float64]]]:
     """Yield what computes draws in float32, the quicker form first, which may lose more digits."""
     if min(a.shape[1], b.shape[1]) < LARGE:
         return
     if a.shape[1] == b.shape[1] >= FULL * len(a):
-        yield _by_kernel(a, b)
-    yield _by_product(a, b)
+        yield _of_each(_by_kernel(a, b))
+    yield _of_each(_by_product(a, b))
+
+
+def _of_each(
+    score: Callable[[NDArray[np.intp]], float],
+) -> Callable[[NDArray[np.intp]], NDArray[np.float64]]:
+    return lambda permutations: np.asarray([score(p) for p in permutations])
 
 
 def _by_product(a: Matrix, b: Matrix) -> Callable[[NDArray[np.intp]], float]:

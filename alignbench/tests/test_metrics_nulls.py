@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.metrics import METRICS, Metric, cka, cka_debiased, deletions
+from alignbench.metrics import METRICS, Metric, cka_debiased, deletions, repaired
 from alignbench.metrics.nulls import matched_products
 from alignbench.stats import deletion_blocks, draw_permutations, draw_within
 
@@ -123,12 +123,12 @@ def test_draws_of_procrustes_in_single_precision_are_those_of_each_pairing(width
 @pytest.mark.parametrize("name", ["linear_cka", "debiased_cka", "calibrated_cka"])
 def test_draws_in_features_are_those_of_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     metric = METRICS.get(name)
-    x, y = data()
-    orders = draw_permutations(N, 5, np.random.default_rng(0))
+    x, y = data(310)
+    orders = draw_permutations(310, 5, np.random.default_rng(0))
     assert metric.null is not None
     assert metric.null.draw is not None
     by_kernels = metric.null.draw(x, y, orders)
-    monkeypatch.setattr(cka, "KERNELS_UP_TO", 5)
+    monkeypatch.setattr(repaired, "KERNELS_UP_TO", 5)
     monkeypatch.setattr(cka_debiased, "GRAM_LIMIT", 5)
     assert metric.null.draw(x, y, orders) == pytest.approx(by_kernels, abs=1e-12)
 

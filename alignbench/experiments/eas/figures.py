@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.metrics.composite import WEIGHTS
+from alignbench.metrics.weighted import WEIGHTS
 from alignbench.plots.cells import draw_cells, hatch_cell
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick_each
