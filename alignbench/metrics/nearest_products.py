@@ -81,6 +81,6 @@ def _neighbors_of_products(
 
 
 def _reach(size: Matrix, rounding: float) -> Matrix:
-    """Return the most that the errors of two products of a row amount to [n]; see `neighbors_of_products`."""
+    """Return the most that the errors of two products of a row amount to [n]; see `nearest_by_products`."""
     reach: Matrix = 2 * rounding * size * size.max()
     return reach

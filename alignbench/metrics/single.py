@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SINGLE_ERROR = 1e-6  # the share by which a draw in float32 may be off; else, all are drawn in float64
 NEAR = 1e-4  # of the value: closer draws are computed in float64 in any case
+CHECKED = 3  # draws that are computed both ways; a single one may agree by chance, however far off others are
 
 
 def mostly_in_single(
@@ -26,7 +27,7 @@ def mostly_in_single(
 ) -> Vector:
     """Return the scores of permutations, in float32 where that is as good as float64.
 
-    The first draw tells what float32 is good for, since the spectra of all draws are alike. A draw that is
+    The first draws tell what float32 is good for, since the spectra of all draws are alike. A draw that is
     equal to the value, as of equal rows, has to be found equal, so what is near it is computed in float64.
 
     Args:
@@ -35,7 +36,7 @@ def mostly_in_single(
         permutations: one or more [draws, n].
         value: the score of the true pairs, with which the draws are compared.
     """
-    first, others = permutations[:1], permutations[1:]
+    first, others = permutations[:CHECKED], permutations[CHECKED:]
     known = exact(first)
     single = next((form for form in forms if _agree(form(first), known)), None)
     if not len(others):

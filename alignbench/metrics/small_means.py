@@ -64,7 +64,7 @@ class SmallMean:
             noise = ROUNDING * float(np.abs(near).max())
             with unbuffered():
                 rows = x - near
-            return cls._above(max(1 / SAFE_SIZE, n * d * noise**2), rows)
+            return cls._above(max(1 / SAFE_SIZE, n * d * noise * noise), rows)  # ** would refuse an overflow
 
     @classmethod
     def _above(cls, least: float, x: Matrix) -> SmallMean | None:

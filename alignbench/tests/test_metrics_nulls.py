@@ -9,6 +9,7 @@ import pytest
 
 from alignbench.metrics import METRICS, Metric, cka_debiased, deletions, repaired
 from alignbench.metrics.nulls import matched_products
+from alignbench.metrics.single import CHECKED
 from alignbench.stats import deletion_blocks, draw_permutations, draw_within
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def test_draws_of_procrustes_of_many_rows_keep_their_digits(shape: tuple[int, in
     y = rng.normal(size=(330, shape[1])) * np.arange(1.0, shape[1] + 1) ** -decay
     x = y[:, : shape[0]] + 0.3 * rng.normal(size=(330, shape[0])) * np.arange(1.0, shape[0] + 1) ** -decay
     x[:40], y[::5] = x[40:80], y[0]  # neither side has full rank
-    metric, orders = METRICS.get("procrustes_similarity"), draw_permutations(330, 3, rng)
+    metric, orders = METRICS.get("procrustes_similarity"), draw_permutations(330, CHECKED + 2, rng)
     assert metric.null is not None
     assert metric.null.draw is not None
     expected = [metric(x, y[p]) for p in orders]
@@ -92,13 +93,13 @@ def test_draws_of_procrustes_in_single_precision_find_what_equals_the_value() ->
     rows = np.arange(330)
     alike = np.concatenate([rows[40:80], rows[:40], rows[80:]])
     metric = METRICS.get("procrustes_similarity")
-    orders = np.vstack([draw_permutations(330, 3, np.random.default_rng(2)), alike, rows])
+    orders = np.vstack([draw_permutations(330, CHECKED + 2, np.random.default_rng(2)), alike, rows])
     assert metric.null is not None
     assert metric.null.draw is not None
     drawn, expected = metric.null.draw(x, y, orders), np.asarray([metric(x, y[p]) for p in orders])
-    assert drawn[3:] == pytest.approx([metric(x, y)] * 2, abs=1e-12)
+    assert drawn[-2:] == pytest.approx([metric(x, y)] * 2, abs=1e-12)
     assert drawn == pytest.approx(expected, rel=2e-6)
-    assert np.abs(drawn / expected - 1)[1:3].max() > 1e-10  # these are in float32
+    assert np.abs(drawn / expected - 1)[CHECKED:-2].max() > 1e-10  # these are in float32
 
 
 @pytest.mark.parametrize("widths", [(600, 400), (330, 600), (300, 300), (400, 120)], ids=str)
@@ -107,7 +108,7 @@ def test_draws_of_procrustes_in_single_precision_are_those_of_each_pairing(width
     x, y = (1e3 + scale * rng.normal(size=(330, d)) for scale, d in zip((1e-3, 1e5), widths, strict=True))
     x[:, 0], y[:, :100] = 5.0, y[:, :100] + 1e8 * x[:, 100:200]
     orders = np.vstack(
-        [draw_permutations(330, 3, rng), draw_within(np.arange(330) // 8, 2, rng), np.arange(330)]
+        [draw_permutations(330, CHECKED, rng), draw_within(np.arange(330) // 8, 2, rng), np.arange(330)]
     )
     metric = METRICS.get("procrustes_similarity")
     assert metric.null is not None
@@ -115,9 +116,9 @@ def test_draws_of_procrustes_in_single_precision_are_those_of_each_pairing(width
     expected = np.asarray([metric(x, y[p]) for p in orders])
     drawn = metric.null.draw(x, y, orders)
     assert drawn == pytest.approx(expected, rel=2e-6)
-    exact = [0, -1]  # the first draw, and what equals the value
+    exact = [*range(CHECKED), -1]  # the first draws, and what equals the value
     assert drawn[exact] == pytest.approx(expected[exact], rel=1e-11)
-    assert np.abs(drawn / expected - 1)[1:-1].max() > 1e-10  # the others are in float32
+    assert np.abs(drawn / expected - 1)[CHECKED:-1].max() > 1e-10  # the others are in float32
 
 
 @pytest.mark.parametrize("name", ["linear_cka", "debiased_cka", "calibrated_cka"])

@@ -300,3 +300,10 @@ def test_nulls_and_deletions_are_those_of_centred_sides(name: str, monkeypatch: 
     quick = all_of()
     monkeypatch.setattr(small_means, "FEW", N)
     assert quick == pytest.approx(all_of(), rel=1e-10, abs=1e-17)
+
+
+@pytest.mark.parametrize("name", ["linear_cka", "debiased_cka"])
+def test_sides_whose_squares_are_beyond_float64_keep_their_scores(name: str) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 320, 6))
+    metric = METRICS.get(name)
+    assert metric(x * 2.0**1000 + 2.0**1000, y) == pytest.approx(metric(x + 1, y), rel=1e-9)
