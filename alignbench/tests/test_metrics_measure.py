@@ -46,10 +46,20 @@ def test_what_many_pairs_cost_is_measured_in_parts(capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert "21,000 pairs, 6 x 8:" in printed
     assert "2 x 2 models, 21,000 pairs, 4 columns" in printed
-    for name in METRICS:
+    for name in METRICS.names(default=True):
         assert f"  {name} " in printed
     with pytest.raises(SystemExit):
         scale.main(["billion"])
+
+
+def test_growth_says_where_a_part_stands_for_all(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = ["--growth-metrics", "linear_cka", "mutual_knn", "--growth-whole"]
+    scale.main(["growth", "--sizes", "301", "5100", "--growth-width", "3", *chosen])
+    heading, _, *rows = capsys.readouterr().out.splitlines()
+    assert heading.startswith("value, null and interval, 3 columns, as in a run: ")
+    assert [row.split()[0] for row in rows] == ["linear_cka", "mutual_knn"]
+    marks = [[cell.rstrip()[-1] in "sq" for cell in row.split("|")[:2]] for row in rows]
+    assert marks == [[False, False], [False, True]]
 
 
 def test_what_a_pair_costs_is_a_row_for_each_metric_that_sees_the_pairing(
