@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 ROUNDING = 1e-12
+LEAST_LEFT = 1e-3  # of a sum of squares: with less left after a subtraction, it has lost digits
 LARGEST = 1e150  # the sum of 1e7 squares of this is still a float64
 SAFE_SPREAD = (
     1e100  # sides whose largest deviation is below this and above its inverse are in range as they are

@@ -10,7 +10,7 @@ import numpy as np
 
 from alignbench.columns import count_of
 from alignbench.metrics.blocks import row_blocks
-from alignbench.metrics.checks import Centering, bounded, centered_beside, check_classes
+from alignbench.metrics.checks import LEAST_LEFT, Centering, bounded, centered_beside, check_classes
 from alignbench.metrics.classes import (
     FOLDS,
     SAME_VOTES,
@@ -21,7 +21,7 @@ from alignbench.metrics.classes import (
 )
 from alignbench.metrics.distances import unit_rounding
 from alignbench.metrics.kernels import centered_gram, centered_side
-from alignbench.metrics.nearest import angular_distances, directions, nearest_by_products, reach_of
+from alignbench.metrics.nearest import angular_distances, directions, nearest_by_products, noise_of, reach_of
 from alignbench.metrics.neighbors_left import FARTHEST
 from alignbench.metrics.sums import lengths
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
     Indices = NDArray[np.intp]
-
-LEAST_LEFT = 1e-3  # of the sum of squared lengths: with less left after a subtraction, it has lost digits
 
 
 def discriminability_raw_left(
@@ -171,8 +169,7 @@ class _Fold:
             return None
         lost, rounding = (size / distance) ** 2, unit_rounding(whole.source.shape[1])
         given = whole.given[rows]
-        noise = rounding * (given + given.mean()) / distance + rounding  # that of `directions`
-        reach = reach_of(noise) + 16 * rounding * (lost + lost.max())
+        reach = reach_of(noise_of(given, distance, rounding)) + 16 * rounding * (lost + lost.max())
         return cls(test, along - square, along, 1 / distance, reach[test])
 
 

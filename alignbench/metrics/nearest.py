@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MANY = 10  # permutations from which a table of all pairs of rows is worth its memory
 TIED = -1  # in a list of neighbours: which one it is depends on rounding
-LEAST_LEFT = 0.25  # of the squared length of each row, once the mean is subtracted
+LEAST_OF_LENGTH = 0.25  # of the squared length of each row, once the mean is subtracted
 RIGHT_ANGLE = 2.0  # the squared distance of two directions at right angles
 
 
@@ -277,6 +277,18 @@ def _exact_angles(products: Matrix, points: Points, rows: NDArray[np.intp]) -> t
     return _angular(products, some, points)
 
 
+def noise_of(given: Matrix, distance: Matrix, rounding: float) -> Matrix:
+    """Return the rounding errors of `directions` [n].
+
+    Args:
+        given: the length of each row before it was centred [n].
+        distance: its distance from the center [n].
+        rounding: see `unit_rounding`.
+    """
+    noise: Matrix = rounding * (given + given.mean()) / distance + rounding
+    return noise
+
+
 def reach_of(noise: Matrix) -> Matrix:
     """Return the most that the errors of two distances amount to, for directions at most 2 apart [n]."""
     moved = noise + noise.max()
@@ -294,7 +306,7 @@ def _neighbors_without_centering(x: Matrix, k: int, name: str) -> Neighbors | No
         return None
     given = lengths(x)
     squared = mean.out_of_lengths(given)
-    if (squared < LEAST_LEFT * given).any() or not squared.all():
+    if (squared < LEAST_OF_LENGTH * given).any() or not squared.all():
         return None
     inverse = 1 / np.sqrt(squared)
     shift, along = mean.along - mean.square, mean.along[:, None]
@@ -316,9 +328,9 @@ def _neighbors_without_centering(x: Matrix, k: int, name: str) -> Neighbors | No
         return _exact_angles(products, points(), rows)
 
     size, rounding = np.sqrt(given), unit_rounding(x.shape[1])
-    noise = rounding * (size + size.mean()) * inverse + rounding  # that of `directions`
-    # Uncentred products are at most 1 / LEAST_LEFT as large as centred ones, and so is their rounding.
-    reach = (reach_of(noise) + 8 * rounding) / LEAST_LEFT
+    noise = noise_of(size, np.sqrt(squared), rounding)
+    # Uncentred products are at most 1 / LEAST_OF_LENGTH as large as centred ones, and so is their rounding.
+    reach = (reach_of(noise) + 8 * rounding) / LEAST_OF_LENGTH
     return nearest_by_products(cosines(), reach, exact, k)
 
 

@@ -20,6 +20,7 @@ from alignbench.metrics.nearest import (
     cosines_of_rows,
     directions,
     nearest_by_products,
+    noise_of,
     reach_of,
 )
 from alignbench.metrics.sums import gram, lengths
@@ -103,8 +104,7 @@ class _Centered:
         if not (size + np.sqrt(square) < FARTHEST * distance).all():
             return cosine_neighbors(self.x[left], self.k, self.name)
         lost = ((size + np.sqrt(square)) / distance) ** 2
-        noise = rounding * (given + given.mean()) / distance + rounding  # that of `directions`
-        reach = reach_of(noise) + 16 * rounding * (lost + lost.max())
+        reach = reach_of(noise_of(given, distance, rounding)) + 16 * rounding * (lost + lost.max())
 
         @cache
         def points() -> Points:

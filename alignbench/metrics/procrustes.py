@@ -8,7 +8,7 @@ import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.blocks import FEW
-from alignbench.metrics.checks import bounded
+from alignbench.metrics.checks import LEAST_LEFT, bounded
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.single import mostly_in_single
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of an eigenvalue, as a share of the largest one
 LOST = 1e-9  # the share of a sum of singular values that rounding may change
 LEAST_LOST = 1e-11  # the same, of scores that are not drawn
-LEAST_LEFT = 1e-3  # of a squared norm: with less left after a subtraction, it has lost digits
 LARGE = 100  # singular values from which float32 takes less time
 FULL = 0.85  # of the rows: from this rank of both sides, their triangular form takes less time
 WORTH = 1.5  # columns a row from which many rows are worth rotating

@@ -11,7 +11,7 @@ from alignbench.columns import count_of
 from alignbench.errors import TooFewSamplesError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.blocks import FEW
-from alignbench.metrics.checks import bounded, check_groups
+from alignbench.metrics.checks import LEAST_LEFT, bounded, check_groups
 from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.leaving_out import RidgeFit, predictions_without
@@ -19,7 +19,7 @@ from alignbench.metrics.procrustes import narrow
 from alignbench.metrics.ridge_choice import chosen
 from alignbench.metrics.ridge_folds import OUTER, folds_of
 from alignbench.metrics.ridge_null import ridge_draw
-from alignbench.metrics.ridge_paths import LEAST_LEFT, PENALTIES, Path, scaled
+from alignbench.metrics.ridge_paths import PENALTIES, Path, scaled
 from alignbench.metrics.ridge_products import Products, others
 from alignbench.metrics.sums import lengths
 

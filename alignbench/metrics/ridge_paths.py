@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.metrics.blocks import FEW
+from alignbench.metrics.checks import LEAST_LEFT
 from alignbench.metrics.derived import derived
 from alignbench.metrics.sums import gram
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
 
 PENALTIES = 10.0 ** np.arange(-4, 5)
-LEAST_LEFT = 1e-3  # of mean squared lengths: with less variance, products of rows have lost digits
 NOTHING = 1e-20  # below this, a variance is rounding, for sides whose largest deviation is about 1
 SHARED_UP_TO = 2000  # rows: up to here, decompositions are kept for the null and for other targets
 

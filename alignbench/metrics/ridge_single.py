@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from alignbench.metrics.ridge_paths import LEAST_LEFT, NOTHING, PENALTIES, centred_products, scaled
+from alignbench.metrics.checks import LEAST_LEFT
+from alignbench.metrics.ridge_paths import NOTHING, PENALTIES, centred_products, scaled
 from alignbench.metrics.ridge_products import Products, others
 from alignbench.metrics.sums import gram
 

@@ -16,7 +16,7 @@ from alignbench.metrics.basis import (
     shuffled_covariances,
 )
 from alignbench.metrics.blocks import FEW
-from alignbench.metrics.checks import bounded, check_groups
+from alignbench.metrics.checks import LEAST_LEFT, bounded, check_groups
 from alignbench.metrics.cka import linear_cka_draw
 from alignbench.metrics.coral import coral_distance_of, coral_similarity, ncoral, ncoral_of
 from alignbench.metrics.covariances import covariance
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
-LEAST_LEFT = 1e-3  # of a trace: with less left after a subtraction, it has lost digits
 WEIGHTS = (0.3, 0.3, 0.4)
 IN_BASIS: tuple[Callable[[Matrix, Matrix], float], ...] = (coral_similarity, lambda x, y: 1 - ncoral(x, y))
 OF_COVARIANCES: tuple[Callable[[Matrix, Matrix], float], ...] = (
