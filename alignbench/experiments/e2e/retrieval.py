@@ -117,8 +117,10 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
     epochs = []
     try:
         splits = plan(pair.groups, repeats, early_stopping=loss != RIDGE)
-        for true, shuffled in train_all(pair, splits, training, repeats):
-            _rank_split(pair, true, shuffled, repeats, measured)
+        held_out = [_HeldOut.of(pair, rows, repeats.seed) for rows in splits]
+        trained = train_all(pair, splits, training, repeats)
+        for of_split, (true, shuffled) in zip(held_out, trained, strict=True):
+            _rank_split(pair, of_split, true, shuffled, repeats, measured)
             epochs += [outcome.epoch for outcome in true]
     except DegenerateError as error:
         return [
@@ -130,7 +132,6 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
         "candidates": float(np.mean([rows.test.sum() for rows in splits])),
         "centred": "on the train rows' mean of y",
     }
-    held_out = [_HeldOut.of(pair, rows, repeats.seed) for rows in splits]
     flags: tuple[str, ...] = ()
     if not all(of_split.whole for of_split in held_out):
         params["queries"] = float(np.mean([len(of_split.queries) for of_split in held_out]))
@@ -175,14 +176,13 @@ def _score(
 
 def _rank_split(
     pair: Pair,
+    held_out: _HeldOut,
     true: Sequence[Outcome],
     shuffled: Sequence[Outcome],
     repeats: Repeats,
     measured: Mapping[tuple[str, str], _Measurements],
 ) -> None:
     """Add the values of one split's trainings to the measurements."""
-    rows = true[0].rows
-    held_out = _HeldOut.of(pair, rows, repeats.seed)
     for direction in DIRECTIONS:
         trained = [_rank(pair, held_out, outcome, direction) for outcome in true]
         controls = [_rank(pair, held_out, outcome, direction) for outcome in shuffled]
@@ -192,7 +192,7 @@ def _rank_split(
             add.controls.append([_own(measure, held_out, table) for table in controls])
             add.chance.append(_chance(measure, held_out))
         if repeats.permutations:
-            _permute(pair, rows, held_out, trained, repeats, direction, measured)
+            _permute(pair, true[0].rows, held_out, trained, repeats, direction, measured)
 
 
 def _rank(pair: Pair, held_out: _HeldOut, outcome: Outcome, direction: str) -> RankTable:
