@@ -44,7 +44,7 @@ class Architecture:
     arguments: dict[str, Any]
 
 
-def architecture(located: Location, model_type: Any, *, head: bool) -> Architecture:
+def architecture(located: Location, model_type: object, *, head: bool) -> Architecture:
     """Return the network that transformers' auto classes know for a checkpoint's configuration.
 
     A language model with another tower beside it gives its text part alone.
