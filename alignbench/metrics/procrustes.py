@@ -8,10 +8,12 @@ import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.blocks import FEW
-from alignbench.metrics.checks import LEAST_LEFT, bounded
+from alignbench.metrics.checks import LEAST_LEFT, bounded, pair_to_center
 from alignbench.metrics.derived import derived
-from alignbench.metrics.kernels import INVARIANCES, centered_sides
+from alignbench.metrics.kernels import INVARIANCES, centered_side, centered_sides
+from alignbench.metrics.products import product
 from alignbench.metrics.single import mostly_in_single
+from alignbench.metrics.small_means import SmallMean, small_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,11 +35,15 @@ def narrow(x: Matrix) -> Matrix:
 
     Of many rows of about as many columns, it is `x` itself: to rotate them would take longer than it saves.
     """
-    n, d = x.shape
-    if n >= d or (n > FEW and d < WORTH * n):
+    if _is_narrow(x):
         return x
     triangle: Matrix = np.asarray(np.linalg.qr(x.T, mode="r"))
     return triangle.T
+
+
+def _is_narrow(x: Matrix) -> bool:
+    n, d = x.shape
+    return n >= d or (n > FEW and d < WORTH * n)
 
 
 def _sides(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
@@ -53,6 +59,34 @@ def _unit(centered: Matrix) -> Matrix:
         return unit
 
     return derived("narrow", centered, compute)
+
+
+def _with_means(x: ArrayLike, y: ArrayLike) -> tuple[SmallMean, SmallMean]:
+    """Return both sides with their means: as they are if these are small, or else centred and narrowed.
+
+    Many rows are not copied then, which takes a quarter of the time of what has 5,000 rows.
+    """
+    a, b = (_with_mean(side, name) for side, name in zip(pair_to_center(x, y, 3), "xy", strict=True))
+    return a, b
+
+
+def _with_mean(x: Matrix, name: str) -> SmallMean:
+    found = small_mean(x) if _is_narrow(x) else None
+    if found is not None:
+        return found
+    unit = _unit(centered_side(x, name))
+    return SmallMean(unit, np.zeros(unit.shape[1]), square=0.0, size=1.0)
+
+
+def _cross(a: SmallMean, b: SmallMean) -> Matrix:
+    """Return XᵀY [dx, dy] of the centred sides."""
+    return a.out_of_cross(b, product(a.rows.T, b.rows))
+
+
+def _by_size(cross: Matrix, size: float, other_size: float) -> Matrix:
+    """Return XᵀY over the sides' norms, in the place of `cross`, given their squared norms."""
+    cross /= np.sqrt(size) * np.sqrt(other_size)
+    return cross
 
 
 def _nuclear(matrix: Matrix) -> float:
@@ -83,21 +117,21 @@ def _deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> NDAr
     """Return the scores without each block from XᵀY and the squared norms; None for few rows."""
     if len(x) <= FEW:
         return None
-    a, b = _sides(x, y)
-    product, scores = a.T @ b, np.empty(len(blocks))
+    sides = a, b = _with_means(x, y)
+    cross, scores = _cross(a, b), np.empty(len(blocks))
     for number, block in enumerate(blocks):
-        count = len(a) - len(block)
-        rows, others = a[block], b[block]
-        mean, other_mean = -rows.sum(axis=0) / count, -others.sum(axis=0) / count
-        left = product - rows.T @ others - count * np.outer(mean, other_mean)
-        norms = [
-            1 - np.vdot(taken, taken) - count * middle @ middle
-            for taken, middle in ((rows, mean), (others, other_mean))
+        count = len(x) - len(block)
+        taken = rows, others = [side.rows[block] - side.mean for side in sides]
+        means = mean, other_mean = [-part.sum(axis=0) / count for part in taken]
+        left = cross - rows.T @ others - count * np.outer(mean, other_mean)
+        sizes = [
+            side.centered_size - np.vdot(part, part) - count * middle @ middle
+            for side, part, middle in zip(sides, taken, means, strict=True)
         ]
-        if min(norms) < LEAST_LEFT:  # the block was nearly all that varies, so digits were lost
-            return None
-        score = _nuclear_by_squares(left)
-        scores[number] = (_nuclear(left) if score is None else score) / np.sqrt(norms[0] * norms[1])
+        if any(size < LEAST_LEFT * side.centered_size for size, side in zip(sizes, sides, strict=True)):
+            return None  # the block was nearly all that varies, so digits were lost
+        score = _nuclear_by_squares(_by_size(left, *sizes))
+        scores[number] = _nuclear(left) if score is None else score
     # Sums of roots of squares may pass 1 by more than rounding, but by less than LOST.
     return np.minimum(scores, 1.0)
 
@@ -126,7 +160,8 @@ def _nuclear_by_squares(matrix: Matrix, most: float = LOST) -> float | None:
     shorter = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     squares = np.maximum(np.linalg.eigvalsh(shorter @ shorter.T), 0.0)
     values, error = np.sqrt(squares), ROUNDING * squares[-1]
-    lost = np.minimum(np.sqrt(error), error / np.maximum(values, np.finfo(np.float64).tiny)).sum()
+    least = max(float(np.sqrt(error)), float(np.finfo(np.float64).tiny))
+    lost = (error / np.maximum(values, least)).sum()
     return float(values.sum()) if lost <= most * values.sum() else None
 
 
@@ -224,5 +259,6 @@ def procrustes_similarity(x: ArrayLike, y: ArrayLike) -> float:
     Source:
         Williams, Kunz, Kornblith, Linderman (2021), arXiv 2110.14739.
     """
-    a, b = _sides(x, y)
-    return bounded(_nuclear(a.T @ b), (0, 1), "procrustes_similarity")
+    a, b = _with_means(x, y)
+    cross = _by_size(_cross(a, b), a.centered_size, b.centered_size)
+    return bounded(_nuclear(cross), (0, 1), "procrustes_similarity")

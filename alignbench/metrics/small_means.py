@@ -33,11 +33,13 @@ class SmallMean:
         rows: [n, d].
         mean: [d].
         square: ‖m‖².
+        size: ‖X‖² of the rows as they are.
     """
 
     rows: Matrix
     mean: Matrix
     square: float
+    size: float
 
     @classmethod
     def of(cls, x: Matrix) -> SmallMean | None:
@@ -78,7 +80,12 @@ class SmallMean:
             square = float(mean @ mean)
         if n * square * np.sqrt(min(n, d)) > LARGEST_SHARE * size:
             return None
-        return cls(x, mean, square)
+        return cls(x, mean, square, size)
+
+    @property
+    def centered_size(self) -> float:
+        """‖X‖² of the centred rows."""
+        return self.size - len(self.rows) * self.square
 
     @cached_property
     def along(self) -> Matrix:
@@ -93,6 +100,11 @@ class SmallMean:
                 block = np.subtract(gram[rows], shift, out=result[rows])
                 block -= self.along[rows, None]
         return result
+
+    def out_of_cross(self, other: SmallMean, cross: Matrix) -> Matrix:
+        """Return XᵀY [dx, dy] of the centred sides in the place of `cross`, that of the rows as they are."""
+        cross -= np.outer(len(self.rows) * self.mean, other.mean)
+        return cross
 
     def lower_covariance(self) -> Matrix | None:
         """Return the lower triangle of the covariance of the rows [d, d], normalised by n−1; zeros above it.

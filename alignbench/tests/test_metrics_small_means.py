@@ -40,6 +40,7 @@ NAMES = (
     "coral_distance",
     "ncoral",
     "bures_similarity",
+    "procrustes_similarity",
 )
 
 
@@ -159,6 +160,7 @@ def test_only_sides_with_a_small_mean_in_the_range_of_float64_are_not_centred() 
         ("rbf_cka", lambda x, y: textbook.rbf(x, y, textbook.squared_by_pairs)),
         ("mutual_knn", lambda x, y: textbook.mutual(x, y, 10, textbook.nearest_by_partition)),
         ("rsa", lambda x, y: textbook.rsa(x, y, textbook.squared_by_pairs)),
+        ("procrustes_similarity", lambda x, y: textbook.procrustes(x, y, textbook.singular_of_numpy)),
     ],
 )
 @pytest.mark.parametrize("widths", [WIDE, NARROW])
