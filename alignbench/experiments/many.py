@@ -22,9 +22,9 @@ from alignbench.metrics.cells import (
     cells_of,
 )
 from alignbench.metrics.lists import Known
-from alignbench.stats import evaluate
+from alignbench.stats import evaluate, evaluate_within, nulls
 from alignbench.stats.splits import one_per_group, some_groups
-from alignbench.stats.streamed import evaluate_streamed, streams
+from alignbench.stats.streamed import MANY_ROWS, evaluate_streamed, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -41,10 +41,9 @@ M = TypeVar("M", SideCells, PairCells, Known)
 
 SUBSAMPLED = "subsampled"
 BLOCKS_ROWS = 50_000  # groups that a metric of O(n²·d) operations compares: minutes at d = 1,000 on a core
-SAMPLE_ROWS = (
-    5_000  # groups that a metric with n x n matrices compares: 0.2 GB a matrix, minutes with intervals
-)
+SAMPLE_ROWS = MANY_ROWS  # groups that a metric with n x n matrices compares: 0.2 GB a matrix
 MOST_CLASSES = 1000  # with more, the moments of each class take more memory than everything else
+WITHIN_ROWS = 2_000  # groups of a null within classes, whose formula takes n³ operations
 NULL_ROWS = 500  # groups of a null without a formula, as of metrics whose nulls are slow
 HELD = 2**30  # bytes of moments that are kept for other pairs of the same models
 
@@ -199,5 +198,16 @@ def evaluate_many(
         kind = f"permutation of {few.n_groups} of {cells.n} groups"
         return None if null is None else replace(null, kind=kind)
 
+    def within() -> Null | None:
+        if metric.null is None or metric.null.moments is None or len(classes) < 2:
+            return None
+        # Among more classes, permutations are drawn, each of which takes as long as the score.
+        few = subsample(pair, WITHIN_ROWS if len(classes) <= nulls.MOST_CLASSES else NULL_ROWS, seed)
+        sides = few.x.values, few.y.values
+        null = evaluate_within(metric, *sides, labels=few.labels, groups=few.groups, seed=seed, params=params)
+        return None if null is None else replace(null, kind=f"{few.n_groups} of {cells.n} groups")
+
     seen = None if codes is None else codes[rows]
-    return evaluate_streamed(metric, cells, params=params, codes=seen, sampled_null=drawn, **how)
+    return evaluate_streamed(
+        metric, cells, params=params, codes=seen, sampled_null=drawn, sampled_within=within, **how
+    )

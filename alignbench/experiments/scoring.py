@@ -178,8 +178,8 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
     # One class for all samples says nothing, so a metric that can do without labels gets none.
     unlabelled = "labels" in metric.optional and len(set(pair.labels)) < 2
     params = settings.basis_params(n, dims) if needs_basis(metric) else None
-    if in_blocks(metric, n):
-        with blas_threads(pair), products_on(settings.computing):
+    with blas_threads(pair), products_on(settings.computing), keeping(_DERIVED):
+        if in_blocks(metric, n):
             return evaluate_many(
                 metric,
                 pair,
@@ -189,7 +189,6 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
                 n_permutations=settings.permutations,
                 **how,
             )
-    with blas_threads(pair), products_on(settings.computing), keeping(_DERIVED):
         return evaluate(
             metric,
             pair.x.values,

@@ -9,12 +9,11 @@ import numpy as np
 
 from alignbench.columns import count_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
-from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import check_groups, check_pair, check_varies
-from alignbench.metrics.derived import derived, digest
+from alignbench.metrics.derived import derived
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -301,23 +300,6 @@ def shuffled_bases(
     """
     for _, held_out in shuffled_halves(x, y, permutations, **settings):
         yield _check_held_out(*held_out)
-
-
-def shared_bases(
-    x: Matrix,
-    y: Matrix,
-    permutations: NDArray[np.intp],
-    *,
-    k: int,
-    groups: ArrayLike | None = None,
-    seed: int = 42,
-) -> Iterable[tuple[Matrix, Matrix]]:
-    """Return `shuffled_bases`, for the next metric, too, if there are more rows than FEW."""
-    bases = shuffled_bases(x, y, permutations, k=k, groups=groups, seed=seed)
-    if len(x) <= FEW:
-        return bases
-    what = "shuffled", digest(permutations), k, check_groups(groups, len(x)).tobytes(), seed
-    return derived(what, (x, y), lambda: list(bases))
 
 
 def shuffled_halves(

@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import InputError
+from alignbench.errors import AlignbenchError, InputError
 from alignbench.metrics.base import METRICS, Function, Metric, NullModel
-from alignbench.metrics.basis import bases_without, basis_settings, shared_bases, to_shared_basis
+from alignbench.metrics.basis import bases_without, basis_settings, shuffled_bases, to_shared_basis
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import (
     bounded,
+    check_groups,
     check_varies,
     pair_to_center,
     standardized,
 )
 from alignbench.metrics.covariances import covariance, ledoit_wolf, lower_covariance
+from alignbench.metrics.derived import derived, digest
 from alignbench.metrics.triangles import square_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -29,8 +31,45 @@ if TYPE_CHECKING:
 SATURATION = 1e-3  # below this distance, coral_similarity is close to 1 for every encoder
 SHUFFLES = 49
 
+_FAMILY: dict[str, Callable[..., float]] = {}  # the scores of two sides in a basis, by name
 
-def shuffled_null(fn: Callable[[Matrix, Matrix], float]) -> NullModel:
+
+def _outcome(fn: Callable[..., float], based: tuple[Matrix, Matrix]) -> float | AlignbenchError:
+    """Return a score of two sides, or the error that says why it does not exist."""
+    try:
+        return float(fn(*based))
+    except AlignbenchError as error:
+        return error
+
+
+def _on_each(
+    name: str, x: Matrix, y: Matrix, bases: Iterable[tuple[Matrix, Matrix]], *what: Hashable
+) -> NDArray[np.float64]:
+    """Return a score of the family on each pair of sides, and keep all others for the next metric.
+
+    Sides in a basis take far more time and memory than all scores of them: they are made once, and not kept.
+
+    Args:
+        name: the score.
+        x: the vision side that all bases are made of [n, dx], with more than FEW rows.
+        y: the text side [n, dy].
+        bases: both sides in each basis.
+        what: what these bases are, with all settings.
+    """
+
+    def compute() -> list[dict[str, float | AlignbenchError]]:
+        return [{name: _outcome(fn, based) for name, fn in _FAMILY.items()} for based in bases]
+
+    scores = []
+    for outcomes in derived(("family", *what), (x, y), compute):
+        score = outcomes[name]
+        if isinstance(score, AlignbenchError):
+            raise score
+        scores.append(score)
+    return np.asarray(scores)
+
+
+def _shuffled_null(name: str) -> NullModel:
     """Return the value on shuffled pairs that is shown with a score in a fitted basis, without a test.
 
     The orthogonal map has seen the pairing; the score itself has not, so it has no null.
@@ -39,7 +78,10 @@ def shuffled_null(fn: Callable[[Matrix, Matrix], float]) -> NullModel:
     def draw(
         x: Matrix, y: Matrix, permutations: NDArray[np.intp], *, align: str, **settings: Any
     ) -> NDArray[np.float64]:
-        return np.asarray([fn(*based) for based in shared_bases(x, y, permutations, **settings)])
+        bases = shuffled_bases(x, y, permutations, **settings)
+        if len(x) <= FEW:
+            return np.asarray([_FAMILY[name](*based) for based in bases])
+        return _on_each(name, x, y, bases, "shuffled", digest(permutations), *_named(x, **settings))
 
     return NullModel(
         draw=draw,
@@ -50,9 +92,7 @@ def shuffled_null(fn: Callable[[Matrix, Matrix], float]) -> NullModel:
     )
 
 
-def _deletions_of(
-    fn: Callable[[Matrix, Matrix], float], bounds: tuple[float, float], name: str
-) -> Callable[..., Matrix | None]:
+def _deletions_of(name: str, bounds: tuple[float, float]) -> Callable[..., Matrix | None]:
     """Return what computes the scores without each block from bases that the family shares."""
 
     def deletions(
@@ -60,10 +100,17 @@ def _deletions_of(
     ) -> Matrix | None:
         if len(x) <= FEW or align != "procrustes":
             return None
-        bases = bases_without(x, y, blocks, align=align, **settings)
-        return np.asarray([bounded(fn(*based), bounds, name) for _, based in bases])
+        bases = (based for _, based in bases_without(x, y, blocks, align=align, **settings))
+        left_out = digest(np.concatenate(blocks)), tuple(map(len, blocks))
+        scores = _on_each(name, x, y, bases, "without", *left_out, *_named(x, **settings))
+        return np.asarray([bounded(score, bounds, name) for score in scores])
 
     return deletions
+
+
+def _named(x: Matrix, *, k: int, groups: ArrayLike | None = None, seed: int = 42) -> tuple[Hashable, ...]:
+    """Return the settings of a basis as a part of a name."""
+    return k, check_groups(groups, len(x)).tobytes(), seed
 
 
 def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
@@ -71,6 +118,7 @@ def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
 
     def decorate(fn: Function) -> Function:
         declaration = {"family": "coral", "symmetric": True, **declared}
+        _FAMILY[name] = fn
         METRICS.add(
             Metric(
                 name=name,
@@ -79,8 +127,8 @@ def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
                 needs=("groups", "seed"),
                 settings=basis_settings,
                 prepare=to_shared_basis,
-                null=shuffled_null(fn),
-                deletions=_deletions_of(fn, declared["bounds"], name),
+                null=_shuffled_null(name),
+                deletions=_deletions_of(name, declared["bounds"]),
                 **declaration,
             )
         )

@@ -42,7 +42,7 @@ def narrow(x: Matrix) -> Matrix:
 
 
 def _is_narrow(x: Matrix) -> bool:
-    n, d = x.shape
+    n, d = map(int, x.shape)
     return n >= d or (n > FEW and d < WORTH * n)
 
 

@@ -3,7 +3,7 @@
 from alignbench.stats.best import probability_best
 from alignbench.stats.correlation import Correlation, correlations, smallest_p, without_each
 from alignbench.stats.difference import paired_difference, unpaired_difference
-from alignbench.stats.evaluation import Evaluation, evaluate
+from alignbench.stats.evaluation import Evaluation, evaluate, evaluate_within
 from alignbench.stats.interval import (
     bootstrap_interval,
     deletion_blocks,
@@ -38,6 +38,7 @@ __all__ = [
     "draw_permutations",
     "draw_within",
     "evaluate",
+    "evaluate_within",
     "explained",
     "holm_rejects",
     "jackknife_error",

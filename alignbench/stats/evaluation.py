@@ -11,7 +11,7 @@ from alignbench.columns import count_of, names_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.stats.case import Case
 from alignbench.stats.interval import MIN_GROUPS, deletion_blocks, jackknife_interval
-from alignbench.stats.nulls import null_of
+from alignbench.stats.nulls import null_of, null_within
 from alignbench.stats.splits import one_per_group
 from alignbench.units import plural
 
@@ -91,6 +91,25 @@ def evaluate(
     case = _prepare(metric, x, y, labels, groups, seed, params or {})
     with case.watched():
         return _evaluated(case, n_permutations, null=null, interval=interval)
+
+
+def evaluate_within(
+    metric: Metric,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    labels: ArrayLike,
+    groups: ArrayLike,
+    seed: int = 42,
+    params: Mapping[str, Any] | None = None,
+) -> Null | None:
+    """Return the null of more than 300 pairs over permutations within the classes, and nothing else.
+
+    Args, Raises: as `evaluate`.
+    """
+    case = _prepare(metric, x, y, labels, groups, seed, params or {})
+    with case.watched():
+        return null_within(case, case.score())
 
 
 def _evaluated(case: Case, n_permutations: int | None, *, null: bool, interval: bool) -> Evaluation:

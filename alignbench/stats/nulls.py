@@ -21,7 +21,7 @@ from alignbench.stats.splits import rng_for
 from alignbench.types import Null
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -175,23 +175,42 @@ def _std(drawn: NDArray[np.float64]) -> float | None:
     return float(drawn.std(ddof=1)) if len(drawn) > 1 else None
 
 
+def null_within(case: Case, value: float) -> Null | None:
+    """Return the null of a value over permutations within the classes, of more than DRAWN_UP_TO groups.
+
+    It is None for one class, and for singletons only.
+    """
+    codes = _classes(case)
+    if codes is None:
+        return None
+    with _tests(case, case.metric.null, value) as test:
+        return test(codes)
+
+
 def _null_of_many(case: Case, model: NullModel | None, value: float) -> Null:
     """Return the null in closed form, or from as many draws as its p needs."""
+    with _tests(case, model, value) as test:
+        null, codes = test(None), _classes(case)
+        if codes is None:
+            return null
+        within = test(codes)
+    return replace(null, within_mean=within.mean, within_p=within.p, within_kind=within.p_kind)
+
+
+@contextmanager
+def _tests(case: Case, model: NullModel | None, value: float) -> Iterator[Callable[[Indices | None], Null]]:
+    """Yield what returns the null of a value, within the classes if their codes are given."""
     with ExitStack() as stack:
 
         @cache
         def subset() -> tuple[Case, float, str]:
             return stack.enter_context(_subset(case, model, value))
 
-        def tested(codes: Indices | None) -> Null:
+        def test(codes: Indices | None) -> Null:
             closed = _closed(case, model, value, codes)
             return _sequential(*subset(), model, within=codes is not None) if closed is None else closed
 
-        null, codes = tested(None), _classes(case)
-        if codes is None:
-            return null
-        within = tested(codes)
-    return replace(null, within_mean=within.mean, within_p=within.p, within_kind=within.p_kind)
+        yield test
 
 
 def _closed(case: Case, model: NullModel | None, value: float, codes: Indices | None) -> Null | None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 N, DX, DY = 3000, 12, 9
+CLASSES = ("chart", "table", "document")
 STREAMED = [name for name in METRICS if METRICS.get(name).streamed is not None]
 BASED = [name for name in STREAMED if METRICS.get(name).family == "coral"]
 REPOSITORY = Path(__file__).parents[2]
@@ -42,7 +43,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 def data(n: int = N, offset: float = 5.0) -> tuple[Matrix, Matrix, NDArray[np.str_]]:
     rng = np.random.default_rng(0)
-    labels = np.asarray(["chart", "table", "document"])[rng.integers(3, size=n)]
+    labels = np.asarray(CLASSES)[rng.integers(3, size=n)]
     x = rng.normal(size=(n, DX)) * np.linspace(1, 3, DX) + codes_of(labels)[:, None] + offset
     y = x @ rng.normal(size=(DX, DY)) + 3 * rng.normal(size=(n, DY)) - offset
     return x, y, labels
@@ -178,6 +179,7 @@ def pair_of(n: int, groups: tuple[str, ...] | None = None) -> Pair:
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alignbench.stats.streamed.MANY_ROWS", 1000)
     monkeypatch.setattr("alignbench.experiments.many.SAMPLE_ROWS", 300)
+    monkeypatch.setattr("alignbench.experiments.many.WITHIN_ROWS", 400)
     monkeypatch.setattr("alignbench.experiments.many.BLOCKS_ROWS", 400)
 
 
@@ -202,6 +204,50 @@ def test_many_pairs_are_scored_from_moments_or_of_a_sample_that_is_flagged() -> 
     few = subsample(pair, 300, 42)
     expected = METRICS.get("rsa")(few.x.values, few.y.values)
     assert scores["rsa"].value == pytest.approx(expected)
+
+
+@pytest.mark.usefixtures("few_are_many")
+@pytest.mark.parametrize("name", ["linear_cka", "calibrated_cka", "debiased_cka"])
+def test_the_p_within_classes_is_that_of_a_sample_which_the_kind_names(name: str) -> None:
+    pair = pair_of(1500)
+    null = score_pair(METRICS.get(name), pair, Settings(), experiment="cka").null
+    few = subsample(pair, 400, 42)
+    assert null is not None
+    assert null.kind.endswith("; within classes: 400 of 1500 groups")
+    assert null.within_kind == "closed_form"
+    metric, codes = METRICS.get(name), codes_of(np.asarray(few.labels))
+    assert metric.null is not None
+    assert metric.null.moments is not None
+    x, y = (side.values.astype(np.float64) for side in (few.x, few.y))
+    expected = closed_p(metric(x, y), metric.null.moments(x, y, codes))
+    assert null.within_p == pytest.approx(expected, rel=1e-9)
+    apart = np.random.default_rng(0)
+    rows = np.concatenate(
+        [apart.permutation(np.flatnonzero(np.asarray(pair.labels) == one)) for one in CLASSES]
+    )
+    back = np.concatenate([np.flatnonzero(np.asarray(pair.labels) == one) for one in CLASSES])
+    values = np.empty_like(pair.y.values)
+    values[back] = pair.y.values[rows]
+    shuffled = score_pair(
+        METRICS.get(name), replace(pair, y=replace(pair.y, values=values)), Settings(), experiment="cka"
+    ).null
+    assert shuffled is not None
+    assert (shuffled.p or 1) < 1e-3 < 0.01 < (shuffled.within_p or 0)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_with_many_classes_or_one_there_is_a_smaller_sample_or_none() -> None:
+    pair = pair_of(1500)
+    many_classes = replace(pair, labels=tuple(f"c{i % 25}" for i in range(1500)))
+    null = score_pair(METRICS.get("linear_cka"), many_classes, Settings(), experiment="cka").null
+    assert null is not None
+    assert "within classes: 500 of 1500 groups" in null.kind
+    assert null.within_kind == "drawn_sequential"
+    alone = replace(pair, labels=("c",) * 1500)
+    null = score_pair(METRICS.get("linear_cka"), alone, Settings(), experiment="cka").null
+    assert null is not None
+    assert (null.within_p, null.within_kind) == (None, None)
+    assert "within" not in null.kind
 
 
 @pytest.mark.usefixtures("few_are_many")
