@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from alignbench.errors import DegenerateError
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
 from alignbench.metrics.basis import SharedBasis
 from alignbench.metrics.checks import standardized
-from alignbench.metrics.derived import Derived, derived, keeping, watching
+from alignbench.metrics.derived import LIMIT, Derived, derived, keeping, watching
 from alignbench.metrics.neighbors import mutual_knn
 from alignbench.metrics.permuted_symmetric import symmetric_side
 from alignbench.metrics.repaired import Repaired
 from alignbench.metrics.turns import Turns
 from alignbench.stats import evaluate
+from alignbench.tests.traced import peak
 from alignbench.workshop.measure._many_pairs import pair_of
 
 if TYPE_CHECKING:
@@ -263,11 +265,42 @@ def test_the_composites_of_many_pairs_fit_one_basis_for_each_permutation() -> No
 
 
 @pytest.mark.slow
-def test_coral_and_its_kin_share_the_bases_of_shuffled_pairs() -> None:
-    with patch.object(SharedBasis, "join", wraps=SharedBasis.join) as join:
-        found = scores(["coral_distance", "ncoral", "mean_distance"], 310, 12)
-    assert [score["null"]["draws"] for score in found.values()] == [49] * 3
-    assert join.call_count == 1 + 49 + 10  # of the value, of shuffled pairs, and of the intervals' blocks
+@pytest.mark.parametrize("room", [LIMIT, 200_000], ids=["room", "no room for a basis"])
+def test_coral_and_its_kin_share_the_bases_of_shuffled_pairs(room: int) -> None:
+    with (
+        patch("alignbench.experiments.scoring._DERIVED", Derived(room)),
+        patch.object(SharedBasis, "join", wraps=SharedBasis.join) as join,
+    ):
+        found = scores(["coral_distance", "ncoral", "mean_distance", "ncoral_lw"], 310, 12)
+    assert [score["null"]["draws"] for score in found.values()] == [49] * 4
+    # Of the values, of shuffled pairs, and of the intervals' blocks.
+    assert 1 <= join.call_count - (49 + 10) <= (1 if room == LIMIT else 4)
+
+
+def shuffled(name: str, x: Matrix, y: Matrix) -> NDArray[np.float64]:
+    null = METRICS.get(name).null
+    assert null is not None
+    assert null.draw is not None
+    permutations = np.asarray([np.random.default_rng(seed).permutation(len(x)) for seed in range(20)])
+    return null.draw(x, y, permutations, align="procrustes", k=x.shape[1])
+
+
+def test_bases_of_shuffled_pairs_are_held_one_at_a_time() -> None:
+    n, d = 1500, 60
+    x, y = side(0, n, d), side(1, n, d)
+    assert peak(lambda: shuffled("ncoral", x, y)) < 20 * 2 * (n // 2) * d * 8 / 2
+
+
+def test_a_score_that_does_not_exist_in_a_basis_takes_none_of_its_kin_with_it() -> None:
+    def refuse(*_: object) -> float:
+        raise DegenerateError("there is no mean")
+
+    x, y = side(0, 310), side(1, 310)
+    expected = shuffled("ncoral", x, y)
+    with patch.dict("alignbench.metrics.coral._FAMILY", mean_distance=refuse), watching(x, y):
+        assert shuffled("ncoral", x, y).tolist() == expected.tolist()
+        with pytest.raises(DegenerateError, match="there is no mean"):
+            shuffled("mean_distance", x, y)
 
 
 @pytest.mark.slow
