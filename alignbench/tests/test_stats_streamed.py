@@ -149,6 +149,31 @@ def test_nulls_are_exact_and_their_tail_is_that_of_permutations() -> None:
         )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["normal", "types", "rows scaled by t with 5 degrees of freedom", "copies"])
+def test_asymptotic_p_values_are_those_of_the_exact_third_moment(kind: str) -> None:
+    n = 1500
+    x, y, labels = data(n)
+    rng = np.random.default_rng(1)
+    y = rng.permutation(y)
+    if kind == "types":
+        y += 3 * codes_of(labels)[:, None]
+    elif kind == "copies":
+        x, y = x[np.arange(n) // 4], y[np.arange(n) // 4]
+    elif kind != "normal":
+        x, y = ((side - side.mean(axis=0)) / np.sqrt(rng.chisquare(5, (n, 1)) / 5) for side in (x, y))
+    of, null = cells(x, y, labels).whole, METRICS.get("linear_cka").null
+    assert null is not None
+    assert null.moments is not None
+    exact = null.moments(x, y, None)
+    assert not of.heavy_tailed
+    assert of.skewness == pytest.approx(exact.skewness, rel=0.02)
+    asymptotic = replace(exact, third=of.skewness * exact.variance**1.5, spread=0.0)
+    for z in (2, 3, 4, 5):
+        value = exact.mean + z * exact.variance**0.5
+        assert closed_p(value, asymptotic) == pytest.approx(closed_p(value, exact), rel=0.05)
+
+
 def test_a_few_long_rows_are_no_case_for_the_closed_form() -> None:
     x, y, labels = data()
     x[0] *= 1e3
