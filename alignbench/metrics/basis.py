@@ -123,6 +123,10 @@ class SharedBasis:
         """Return the coordinates in the basis [n, k], given each side's own coordinates."""
         return p @ self.rotation * self.scale_x, q * self.scale_y
 
+    def turned_covariances(self, c: Matrix, d: Matrix) -> tuple[Matrix, Matrix]:
+        """Return the covariances in the basis [k, k], given those of each side's own coordinates."""
+        return self.rotation.T @ c @ self.rotation * self.scale_x**2, d * self.scale_y**2
+
 
 @dataclass(frozen=True, slots=True)
 class Halves:
@@ -354,9 +358,7 @@ def shuffled_covariances(
     what = "covariances of halves", k, check_groups(groups, len(x)).tobytes(), seed
     cov_x, cov_y = derived(what, (x, y), fitted.covariances)
     for rows in fitted.pairings(permutations):
-        basis = fitted.joined(rows)
-        turned = basis.rotation.T @ cov_x @ basis.rotation
-        yield turned * basis.scale_x**2, cov_y * basis.scale_y**2
+        yield fitted.joined(rows).turned_covariances(cov_x, cov_y)
 
 
 def basis_settings(

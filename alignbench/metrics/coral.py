@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import AlignbenchError, InputError
+from alignbench.errors import InputError
 from alignbench.metrics.base import METRICS, Function, Metric, NullModel
-from alignbench.metrics.basis import bases_without, basis_settings, shuffled_bases, to_shared_basis
+from alignbench.metrics.basis import (
+    bases_without,
+    basis_settings,
+    fitted_halves,
+    halves,
+    shuffled_bases,
+    to_shared_basis,
+)
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import (
     bounded,
@@ -19,57 +26,80 @@ from alignbench.metrics.checks import (
 )
 from alignbench.metrics.covariances import covariance, ledoit_wolf, lower_covariance
 from alignbench.metrics.derived import derived, digest
+from alignbench.metrics.procrustes import nuclear_norm
 from alignbench.metrics.triangles import square_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from alignbench.metrics.basis import Halves
 
     Matrix = NDArray[np.float64]
 
 SATURATION = 1e-3  # below this distance, coral_similarity is close to 1 for every encoder
 SHUFFLES = 49
 
-_FAMILY: dict[str, Callable[..., float]] = {}  # the scores of two sides in a basis, by name
 
-
-def _outcome(fn: Callable[..., float], based: tuple[Matrix, Matrix]) -> float | AlignbenchError:
-    """Return a score of two sides, or the error that says why it does not exist."""
-    try:
-        return float(fn(*based))
-    except AlignbenchError as error:
-        return error
-
-
-def _on_each(
-    name: str, x: Matrix, y: Matrix, bases: Iterable[tuple[Matrix, Matrix]], *what: Hashable
-) -> NDArray[np.float64]:
-    """Return a score of the family on each pair of sides, and keep all others for the next metric.
-
-    Sides in a basis take far more time and memory than all scores of them: they are made once, and not kept.
+def scores_of(c: Matrix, d: Matrix, distance: Matrix) -> dict[str, float]:
+    """Return the scores of two sides in a basis by name.
 
     Args:
-        name: the score.
-        x: the vision side that all bases are made of [n, dx], with more than FEW rows.
-        y: the text side [n, dy].
-        bases: both sides in each basis.
-        what: what these bases are, with all settings.
+        c: x's covariance [d, d].
+        d: y's.
+        distance: x's mean minus y's [d].
     """
+    coral = coral_distance_of(c, d)
+    fidelity = nuclear_norm(_root_of(c) @ _root_of(d).T)
+    return {
+        "coral_distance": coral,
+        "coral_similarity": 1 / (1 + coral),
+        "ncoral": ncoral_of(c, d),
+        "mean_distance": float(np.linalg.norm(distance)),
+        "bures_similarity": bounded(
+            fidelity / np.sqrt(float(np.trace(c)) * float(np.trace(d))), (0, 1), "bures_similarity"
+        ),
+    }
 
-    def compute() -> list[dict[str, float | AlignbenchError]]:
-        return [{name: _outcome(fn, based) for name, fn in _FAMILY.items()} for based in bases]
 
-    scores = []
-    for outcomes in derived(("family", *what), (x, y), compute):
-        score = outcomes[name]
-        if isinstance(score, AlignbenchError):
-            raise score
-        scores.append(score)
-    return np.asarray(scores)
+def _root_of(covariance: Matrix) -> Matrix:
+    """Return a matrix R with RᵀR = C."""
+    try:
+        return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64).T
+    except np.linalg.LinAlgError:  # there is a direction without variance
+        values, vectors = np.linalg.eigh(covariance)
+        root: Matrix = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+        return root
 
 
-def _shuffled_null(name: str) -> NullModel:
+def _shrunk_scores_of(c: Matrix, d: Matrix) -> dict[str, float]:
+    """Return the scores of two Ledoit-Wolf covariances [d, d] by name."""
+    return {"coral_distance_lw": coral_distance_of(c, d), "ncoral_lw": ncoral_of(c, d)}
+
+
+def _scores_without(bases: Iterable[tuple[Matrix, Matrix]]) -> Iterator[dict[str, float]]:
+    """Yield all scores of the family for both sides in each basis."""
+    for x, y in bases:
+        plain = scores_of(covariance(x, "x"), covariance(y, "y"), x.mean(axis=0) - y.mean(axis=0))
+        yield plain | _shrunk_scores_of(ledoit_wolf(x), ledoit_wolf(y))
+
+
+def _shuffled_scores(fitted: Halves, pairings: Iterable[NDArray[np.intp]]) -> Iterator[dict[str, float]]:
+    """Yield all scores of the family for permutations within the halves, which change only the map."""
+    sides = fitted.held_x, fitted.held_y
+    plain, shrunk = fitted.covariances(), tuple(map(ledoit_wolf, sides))
+    mean_x, mean_y = (side.mean(axis=0)[None] for side in sides)
+    for rows in pairings:
+        basis = fitted.joined(rows)
+        turned_x, turned_y = basis.turned(mean_x, mean_y)
+        yield (
+            scores_of(*basis.turned_covariances(*plain), (turned_x - turned_y)[0])
+            | _shrunk_scores_of(*basis.turned_covariances(*shrunk))
+        )
+
+
+def _shuffled_null(name: str, fn: Callable[[Matrix, Matrix], float]) -> NullModel:
     """Return the value on shuffled pairs that is shown with a score in a fitted basis, without a test.
 
     The orthogonal map has seen the pairing; the score itself has not, so it has no null.
@@ -78,16 +108,17 @@ def _shuffled_null(name: str) -> NullModel:
     def draw(
         x: Matrix, y: Matrix, permutations: NDArray[np.intp], *, align: str, **settings: Any
     ) -> NDArray[np.float64]:
-        bases = shuffled_bases(x, y, permutations, **settings)
-        if len(x) <= FEW:
-            return np.asarray([_FAMILY[name](*based) for based in bases])
-        return _on_each(name, x, y, bases, "shuffled", digest(permutations), *_named(x, **settings))
+        if len(x) > FEW and (fitted := fitted_halves(x, y, **settings)).within(permutations):
+            what = "shuffled", digest(permutations), *_named(x, **settings)
+            return _shared(name, x, y, what, _shuffled_scores(fitted, fitted.pairings(permutations)))
+        return np.asarray([fn(*based) for based in shuffled_bases(x, y, permutations, **settings)])
 
     return NullModel(
         draw=draw,
         draws=SHUFFLES,
         stream="bases",
         test=False,
+        strata=halves,
         applies=lambda settings: settings["align"] == "procrustes",
     )
 
@@ -101,11 +132,21 @@ def _deletions_of(name: str, bounds: tuple[float, float]) -> Callable[..., Matri
         if len(x) <= FEW or align != "procrustes":
             return None
         bases = (based for _, based in bases_without(x, y, blocks, align=align, **settings))
-        left_out = digest(np.concatenate(blocks)), tuple(map(len, blocks))
-        scores = _on_each(name, x, y, bases, "without", *left_out, *_named(x, **settings))
+        what = "without", digest(np.concatenate(blocks)), tuple(map(len, blocks)), *_named(x, **settings)
+        scores = _shared(name, x, y, what, _scores_without(bases))
         return np.asarray([bounded(score, bounds, name) for score in scores])
 
     return deletions
+
+
+def _shared(
+    name: str, x: Matrix, y: Matrix, what: tuple[Hashable, ...], scores: Iterable[dict[str, float]]
+) -> NDArray[np.float64]:
+    """Return one of the family's scores, and keep all of them for the next metric.
+
+    Sides in a basis take far more time and memory than all scores of them: they are made once, and not kept.
+    """
+    return np.asarray([of[name] for of in derived(("family", *what), (x, y), lambda: list(scores))])
 
 
 def _named(x: Matrix, *, k: int, groups: ArrayLike | None = None, seed: int = 42) -> tuple[Hashable, ...]:
@@ -118,7 +159,6 @@ def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
 
     def decorate(fn: Function) -> Function:
         declaration = {"family": "coral", "symmetric": True, **declared}
-        _FAMILY[name] = fn
         METRICS.add(
             Metric(
                 name=name,
@@ -127,7 +167,7 @@ def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
                 needs=("groups", "seed"),
                 settings=basis_settings,
                 prepare=to_shared_basis,
-                null=_shuffled_null(name),
+                null=_shuffled_null(name, fn),
                 deletions=_deletions_of(name, declared["bounds"]),
                 **declaration,
             )

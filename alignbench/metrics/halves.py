@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import DegenerateError
-from alignbench.metrics.checks import bounded
-from alignbench.metrics.coral import coral_distance_of, ncoral_of
-from alignbench.metrics.procrustes import nuclear_norm
+from alignbench.metrics.coral import scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,16 +30,6 @@ def _axes(covariance: Matrix, k: int, n: int, name: str) -> Matrix:
     return axes
 
 
-def _root(covariance: Matrix) -> Matrix:
-    """Return a matrix R with RᵀR = C."""
-    try:
-        return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64).T
-    except np.linalg.LinAlgError:  # there is a direction without variance
-        values, vectors = np.linalg.eigh(covariance)
-        root: Matrix = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-        return root
-
-
 def based_scores(train: Moments, held: Moments, align: str, k: int) -> Mapping[str, float]:
     """Return the scores of the CORAL family by name.
 
@@ -54,7 +42,7 @@ def based_scores(train: Moments, held: Moments, align: str, k: int) -> Mapping[s
     mean_x, mean_y = held.means()
     c, d = held.covariances()
     if align == "none":
-        return _scores(c, d, mean_x - mean_y)
+        return scores_of(c, d, mean_x - mean_y)
     center_x, center_y = train.means()
     fitted = train.covariances()
     axes_x, axes_y = (_axes(of, k, train.n, name) for of, name in zip(fitted, "xy", strict=True))
@@ -66,18 +54,4 @@ def based_scores(train: Moments, held: Moments, align: str, k: int) -> Mapping[s
         left, _, right = np.linalg.svd(axes_x.T @ train.centered().cross.outer @ axes_y)
         axes_x, axes_y = axes_x @ (left @ right) * scale_x, axes_y * scale_y
     distance = (mean_x - center_x) @ axes_x - (mean_y - center_y) @ axes_y
-    return _scores(axes_x.T @ c @ axes_x, axes_y.T @ d @ axes_y, distance)
-
-
-def _scores(c: Matrix, d: Matrix, distance: Matrix) -> Mapping[str, float]:
-    fidelity = nuclear_norm(_root(c) @ _root(d).T)
-    coral = coral_distance_of(c, d)
-    return {
-        "coral_distance": coral,
-        "coral_similarity": 1 / (1 + coral),
-        "ncoral": ncoral_of(c, d),
-        "mean_distance": float(np.linalg.norm(distance)),
-        "bures_similarity": bounded(
-            fidelity / np.sqrt(float(np.trace(c)) * float(np.trace(d))), (0, 1), "bures_similarity"
-        ),
-    }
+    return scores_of(axes_x.T @ c @ axes_x, axes_y.T @ d @ axes_y, distance)

@@ -204,6 +204,41 @@ def test_within_halves_only_the_map_between_the_sides_changes(dx: int, dy: int, 
             np.testing.assert_allclose(abs(one), abs(other), rtol=1e-8, atol=1e-9 * np.abs(other).max())
 
 
+BASED = [name for name in METRICS if METRICS.get(name).family in ("coral", "coral_lw")]
+
+
+@pytest.mark.parametrize("name", BASED)
+@pytest.mark.parametrize(("dx", "dy", "k"), [(12, 20, 8), (9, 400, 9), (3, 4, 1)])
+def test_scores_of_re_paired_covariances_are_those_of_re_paired_rows(
+    name: str, dx: int, dy: int, k: int
+) -> None:
+    metric, (x, y) = METRICS.get(name), sides(310, dx, dy)
+    half = halves(310, seed=3)
+    assert half is not None
+    assert metric.null is not None
+    assert metric.null.draw is not None
+    permutations = draw_within(half, 5, np.random.default_rng(0))
+    found = metric.null.draw(x, y, permutations, align="procrustes", k=k, seed=3)
+    expected = [metric.fn(*based) for based in shuffled_bases(x, y, permutations, k=k, seed=3)]
+    assert found == pytest.approx(expected, rel=1e-7, abs=1e-12)
+    anywhere = np.asarray([np.random.default_rng(seed).permutation(310) for seed in range(3)])
+    found = metric.null.draw(x, y, anywhere, align="procrustes", k=k, seed=3)
+    expected = [metric.fn(*based) for based in shuffled_bases(x, y, anywhere, k=k, seed=3)]
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", BASED)
+def test_scores_in_a_basis_without_a_block_are_those_of_the_other_rows(name: str) -> None:
+    metric, (x, y) = METRICS.get(name), sides(310, 12, 20)
+    names = np.arange(310).astype(str)
+    found = evaluate(metric, x, y, params={"k": 8}, null=False).deletions
+    blocks = deletion_blocks(names, "blocks", 42)
+    for number in (0, 9):
+        rest = np.delete(np.arange(310), blocks[number])
+        expected = metric(x[rest], y[rest], groups=names[rest], seed=42, align="procrustes", k=8)
+        assert found[number] == pytest.approx(expected, rel=1e-7)
+
+
 def test_strata_hold_with_many_rows_only() -> None:
     seen: list[Indices] = []
 
