@@ -24,7 +24,7 @@ from alignbench.metrics.cells import (
 from alignbench.metrics.lists import Known
 from alignbench.stats import evaluate, evaluate_within, nulls
 from alignbench.stats.splits import one_per_group, some_groups
-from alignbench.stats.streamed import MANY_ROWS, evaluate_streamed, streams
+from alignbench.stats.streamed import MANY_ROWS, ROWS_A_COLUMN, evaluate_streamed, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -45,6 +45,7 @@ SAMPLE_ROWS = MANY_ROWS  # groups that a metric with n x n matrices compares: 0.
 MOST_CLASSES = 1000  # with more, the moments of each class take more memory than everything else
 WITHIN_ROWS = 2_000  # groups of a null within classes, whose formula takes n³ operations
 NULL_ROWS = 500  # groups of a null without a formula, as of metrics whose nulls are slow
+WIDE = 20_000  # columns: no model has more
 HELD = 2**30  # bytes of moments that are kept for other pairs of the same models
 
 
@@ -84,14 +85,17 @@ def _cells_of_groups(groups: tuple[str, ...], seed: int) -> NDArray[np.intp]:
     return cells_of(names_of(groups, len(groups), "groups"), seed)
 
 
-def in_blocks(metric: Metric, n: int) -> bool:
-    """Return whether a metric of n groups reads them a few at a time, and holds nothing of their number."""
-    return streams(metric, n) or asks(metric, n)
+def in_blocks(metric: Metric, n: int, widest: int) -> bool:
+    """Return whether a metric of n groups reads them a few at a time, and holds nothing of their number.
+
+    `widest` is the largest number of columns of a model of the run.
+    """
+    return streams(metric, n, widest) or asks(metric, n)
 
 
 def most_groups(metric: Metric, n: int) -> int:
     """Return how many of n groups a metric looks at: all, or a sample."""
-    if in_blocks(metric, n):
+    if metric.streamed is not None or asks(metric, n):
         return n
     return min(n, {"linear": n, "blocks": BLOCKS_ROWS, "sample": SAMPLE_ROWS}[metric.grows or "linear"])
 
@@ -112,7 +116,10 @@ def plan_of(metrics: Iterable[Metric], n: int) -> list[str]:
     kinds: dict[str, list[str]] = {}
     for metric in metrics:
         if streams(metric, n):
-            kinds.setdefault(f"from moments of all {n:,} pairs, in one pass", []).append(metric.name)
+            widest = n // ROWS_A_COLUMN
+            bound = f", if no model has over {widest:,} columns" if widest <= WIDE else ""
+            what = f"from moments of all {n:,} pairs, in one pass{bound}"
+            kinds.setdefault(what, []).append(metric.name)
         elif asks(metric, n):
             what = f"of {queries_of(metric):,} groups among all {n:,} (flag {QUERIED})"
             kinds.setdefault(what, []).append(metric.name)

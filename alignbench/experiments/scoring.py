@@ -66,6 +66,10 @@ class Settings:
         """How many permutations a null draws if the metric doesn't say."""
         return 999 if self.permutations is None else self.permutations
 
+    def widest(self, pair: Pair) -> int:
+        """Return the largest number of columns of a model of the run, to which the pair belongs."""
+        return max(*self.dims, pair.x.dim, pair.y.dim)
+
     def basis_params(self, n: int, dims: tuple[int, ...]) -> dict[str, Any]:
         """Return `align` and `k` for a pair of these widths with n groups."""
         bounds = (*self.dims, *dims) if self.basis == "procrustes" else dims
@@ -103,7 +107,7 @@ def score_pair(
     try:
         if not len(pair):
             raise TooFewSamplesError(f"no sample is of the data type {data_type!r}")
-        if not in_blocks(metric, common["n"]):
+        if not in_blocks(metric, common["n"], settings.widest(pair)):
             _check_room(metric.memory(n, settings.permutations))
         evaluation = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
@@ -179,7 +183,7 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
     unlabelled = "labels" in metric.optional and len(set(pair.labels)) < 2
     params = settings.basis_params(n, dims) if needs_basis(metric) else None
     with blas_threads(pair), products_on(settings.computing), keeping(_DERIVED):
-        if in_blocks(metric, n):
+        if in_blocks(metric, n, settings.widest(pair)):
             return evaluate_many(
                 metric,
                 pair,

@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 # null and the bases without each block would take minutes and gigabytes; and without outliers, the asymptotic
 # skewness is within 1% of the exact one.
 MANY_ROWS = 5_000
+ROWS_A_COLUMN = 2  # with fewer, moments take more memory than the rows, and digits of debiased scores
 
 
-def streams(metric: Metric, n: int) -> bool:
-    """Return whether a metric of n groups comes from their moments: for all models of a run or for none."""
-    return metric.streamed is not None and n > MANY_ROWS
+def streams(metric: Metric, n: int, widest: int = 0) -> bool:
+    """Return whether a metric of n groups comes from their moments: for all models of a run or for none.
+
+    Args:
+        metric: the metric.
+        n: the number of groups.
+        widest: the largest number of columns of a model of the run.
+    """
+    return metric.streamed is not None and n > MANY_ROWS and n >= ROWS_A_COLUMN * widest
 
 
 def evaluate_streamed(

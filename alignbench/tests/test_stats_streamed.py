@@ -282,8 +282,21 @@ def test_the_plan_says_what_each_metric_does() -> None:
         "of a sample of 300 of 900 groups (flag subsampled): rsa",
         "of a sample of 400 of 900 groups (flag subsampled): ridge_r2",
     ]
-    assert plan_of(metrics, 1500)[0] == "from moments of all 1,500 pairs, in one pass: linear_cka"
+    what = "from moments of all 1,500 pairs, in one pass, if no model has over 750 columns"
+    assert plan_of(metrics, 1500)[0] == f"{what}: linear_cka"
     assert plan_of(metrics, 100) == []
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_all_models_come_from_arrays_where_one_of_the_run_is_too_wide_for_moments() -> None:
+    pair, forms = pair_of(1500), []
+    for dims in ((), (750, 40), (751, 40)):
+        score = score_pair(METRICS.get("linear_cka"), pair, Settings(dims=dims), experiment="cka")
+        forms.append(score.params.get("form"))
+        assert len(score.deletions) == (20 if forms[-1] else 100)
+        assert score.n == 1500
+        assert not score.flags
+    assert forms == ["moments", "moments", None]
 
 
 @pytest.mark.usefixtures("few_are_many")
