@@ -11,6 +11,7 @@ from weakref import ref
 import numpy as np
 
 from alignbench.columns import codes_of, names_of
+from alignbench.errors import DegenerateError
 from alignbench.experiments.queried import QUERIED, asks, evaluate_queried, queries_of
 from alignbench.memory import check_room
 from alignbench.metrics.cell_passes import cross_cells, side_cells
@@ -45,7 +46,7 @@ SAMPLE_ROWS = MANY_ROWS  # groups that a metric with n x n matrices compares: 0.
 MOST_CLASSES = 1000  # with more, the moments of each class take more memory than everything else
 WITHIN_ROWS = 2_000  # groups of a null within classes, whose formula takes n³ operations
 NULL_ROWS = 500  # groups of a null without a formula, as of metrics whose nulls are slow
-WIDE = 20_000  # columns: no model has more
+WIDE = 20_000  # columns, which no model has
 HELD = 2**30  # bytes of moments that are kept for other pairs of the same models
 
 
@@ -211,7 +212,12 @@ def evaluate_many(
         # Among more classes, permutations are drawn, each of which takes as long as the score.
         few = subsample(pair, WITHIN_ROWS if len(classes) <= nulls.MOST_CLASSES else NULL_ROWS, seed)
         sides = few.x.values, few.y.values
-        null = evaluate_within(metric, *sides, labels=few.labels, groups=few.groups, seed=seed, params=params)
+        try:
+            null = evaluate_within(
+                metric, *sides, labels=few.labels, groups=few.groups, seed=seed, params=params
+            )
+        except DegenerateError:  # a score that the sample lacks may exist for all groups
+            return None
         return None if null is None else replace(null, kind=f"{few.n_groups} of {cells.n} groups")
 
     seen = None if codes is None else codes[rows]

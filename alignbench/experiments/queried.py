@@ -15,6 +15,7 @@ from alignbench.stats.evaluation import Evaluation, settings_of
 from alignbench.stats.interval import deletion_blocks, jackknife_interval
 from alignbench.stats.permutation import ENOUGH, sequential_p
 from alignbench.stats.splits import one_per_group, rng_for, some_groups
+from alignbench.stats.streamed import MANY_ROWS
 from alignbench.types import Null
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Indices = NDArray[np.intp]
     Keep = Callable[[Literal["x", "y"], type[Rows], int, Callable[[], Known]], Known]
 
-QUERIES = 5_000  # groups that are compared with all others: the standard error is then below .01
+QUERIES = MANY_ROWS  # groups that are compared with all others: the standard error is then below .01
 FURTHER = 1_000  # if the neighbours of up to k times as many rows are needed, too: below .02
 QUERIED = "queried"
 

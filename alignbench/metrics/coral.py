@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from alignbench.metrics.basis import Halves
-
     Matrix = NDArray[np.float64]
 
 SATURATION = 1e-3  # below this distance, coral_similarity is close to 1 for every encoder
@@ -85,12 +83,15 @@ def _scores_without(bases: Iterable[tuple[Matrix, Matrix]]) -> Iterator[dict[str
         yield plain | _shrunk_scores_of(ledoit_wolf(x), ledoit_wolf(y))
 
 
-def _shuffled_scores(fitted: Halves, pairings: Iterable[NDArray[np.intp]]) -> Iterator[dict[str, float]]:
+def _shuffled_scores(
+    x: Matrix, y: Matrix, permutations: NDArray[np.intp], **settings: Any
+) -> Iterator[dict[str, float]]:
     """Yield all scores of the family for permutations within the halves, which change only the map."""
+    fitted = fitted_halves(x, y, **settings)
     sides = fitted.held_x, fitted.held_y
     plain, shrunk = fitted.covariances(), tuple(map(ledoit_wolf, sides))
     mean_x, mean_y = (side.mean(axis=0)[None] for side in sides)
-    for rows in pairings:
+    for rows in fitted.pairings(permutations):
         basis = fitted.joined(rows)
         turned_x, turned_y = basis.turned(mean_x, mean_y)
         yield (
@@ -108,9 +109,10 @@ def _shuffled_null(name: str, fn: Callable[[Matrix, Matrix], float]) -> NullMode
     def draw(
         x: Matrix, y: Matrix, permutations: NDArray[np.intp], *, align: str, **settings: Any
     ) -> NDArray[np.float64]:
-        if len(x) > FEW and (fitted := fitted_halves(x, y, **settings)).within(permutations):
+        half = halves(len(x), **settings)
+        if len(x) > FEW and half is not None and (half[permutations] == half).all():
             what = "shuffled", digest(permutations), *_named(x, **settings)
-            return _shared(name, x, y, what, _shuffled_scores(fitted, fitted.pairings(permutations)))
+            return _shared(name, x, y, what, _shuffled_scores(x, y, permutations, **settings))
         return np.asarray([fn(*based) for based in shuffled_bases(x, y, permutations, **settings)])
 
     return NullModel(

@@ -15,7 +15,7 @@ import pytest
 
 from alignbench import score_arrays
 from alignbench.columns import codes_of
-from alignbench.errors import InputError
+from alignbench.errors import DegenerateError, InputError
 from alignbench.experiments import many
 from alignbench.experiments.many import plan_of, subsample
 from alignbench.experiments.scoring import Settings, score_pair
@@ -258,6 +258,19 @@ def test_the_p_within_classes_is_that_of_a_sample_which_the_kind_names(name: str
     ).null
     assert shuffled is not None
     assert (shuffled.p or 1) < 1e-3 < 0.01 < (shuffled.within_p or 0)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_a_sample_without_a_score_costs_no_more_than_its_p(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise DegenerateError("x: zero variance")
+
+    monkeypatch.setattr(many, "evaluate_within", refuse)
+    score = score_pair(METRICS.get("linear_cka"), pair_of(1500), Settings(), experiment="cka")
+    assert score.value is not None
+    assert score.null is not None
+    assert (score.null.within_p, "within" in score.null.kind) == (None, False)
+    assert score.null.p is not None
 
 
 @pytest.mark.usefixtures("few_are_many")
