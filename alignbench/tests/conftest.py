@@ -5,12 +5,18 @@ from __future__ import annotations
 import gc
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alignbench.cli import main as run_command
+from alignbench.datasets import DATASETS
+from alignbench.datasets.reading import READERS
 from alignbench.embed import EmbeddingStore
+from alignbench.encoders import ENCODERS
+from alignbench.experiments import EXPERIMENTS
+from alignbench.llms import LLMS
+from alignbench.metrics import METRICS
 from alignbench.tests import speed_projects, stores
 from alignbench.tests.toys import CONFTEST, copy_benchmarks
 
@@ -71,6 +77,17 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("VLM_DATA_ROOT", "VLM_OUTPUT_DIR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_names() -> Iterator[None]:
+    """Keep what a test registers to that test: a command may import a conftest.py, and so may a run."""
+    tables: tuple[Any, ...] = (ENCODERS, LLMS, METRICS.entries, DATASETS, READERS, EXPERIMENTS)
+    before = [set(table.names()) for table in tables]
+    yield
+    for table, names in zip(tables, before, strict=True):
+        for name in set(table.names()) - names:
+            table.remove(name)
 
 
 @pytest.fixture
