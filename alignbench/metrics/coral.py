@@ -24,9 +24,9 @@ from alignbench.metrics.checks import (
     pair_to_center,
     standardized,
 )
-from alignbench.metrics.covariance_scores import coral_distance_of, ncoral_of, scores_of, shrunk_scores_of
 from alignbench.metrics.covariances import covariance, ledoit_wolf, lower_covariance
 from alignbench.metrics.derived import derived, digest
+from alignbench.metrics.procrustes import nuclear_norm
 from alignbench.metrics.triangles import square_sum
 
 if TYPE_CHECKING:
@@ -40,11 +40,47 @@ SATURATION = 1e-3  # below this distance, coral_similarity is close to 1 for eve
 SHUFFLES = 49
 
 
+def scores_of(c: Matrix, d: Matrix, distance: Matrix) -> dict[str, float]:
+    """Return the scores of two sides in a basis by name.
+
+    Args:
+        c: x's covariance [d, d].
+        d: y's.
+        distance: x's mean minus y's [d].
+    """
+    coral = coral_distance_of(c, d)
+    fidelity = nuclear_norm(_root_of(c) @ _root_of(d).T)
+    return {
+        "coral_distance": coral,
+        "coral_similarity": 1 / (1 + coral),
+        "ncoral": ncoral_of(c, d),
+        "mean_distance": float(np.linalg.norm(distance)),
+        "bures_similarity": bounded(
+            fidelity / np.sqrt(float(np.trace(c)) * float(np.trace(d))), (0, 1), "bures_similarity"
+        ),
+    }
+
+
+def _root_of(covariance: Matrix) -> Matrix:
+    """Return a matrix R with RᵀR = C."""
+    try:
+        return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64).T
+    except np.linalg.LinAlgError:  # there is a direction without variance
+        values, vectors = np.linalg.eigh(covariance)
+        root: Matrix = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+        return root
+
+
+def _shrunk_scores_of(c: Matrix, d: Matrix) -> dict[str, float]:
+    """Return the scores of two Ledoit-Wolf covariances [d, d] by name."""
+    return {"coral_distance_lw": coral_distance_of(c, d), "ncoral_lw": ncoral_of(c, d)}
+
+
 def _scores_without(bases: Iterable[tuple[Matrix, Matrix]]) -> Iterator[dict[str, float]]:
     """Yield all scores of the family for both sides in each basis."""
     for x, y in bases:
         plain = scores_of(covariance(x, "x"), covariance(y, "y"), x.mean(axis=0) - y.mean(axis=0))
-        yield plain | shrunk_scores_of(ledoit_wolf(x), ledoit_wolf(y))
+        yield plain | _shrunk_scores_of(ledoit_wolf(x), ledoit_wolf(y))
 
 
 def _shuffled_scores(
@@ -60,7 +96,7 @@ def _shuffled_scores(
         turned_x, turned_y = basis.turned(mean_x, mean_y)
         yield (
             scores_of(*basis.turned_covariances(*plain), (turned_x - turned_y)[0])
-            | shrunk_scores_of(*basis.turned_covariances(*shrunk))
+            | _shrunk_scores_of(*basis.turned_covariances(*shrunk))
         )
 
 
@@ -164,6 +200,27 @@ def _same_width(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
             "use align='procrustes' (SharedBasis) or a spectral score"
         )
     return a, b
+
+
+def unit_trace(matrix: Matrix) -> Matrix:
+    """Return a covariance scaled to trace 1, which keeps its shape and drops its size."""
+    scaled: Matrix = matrix / np.trace(matrix)
+    return scaled
+
+
+def coral_distance_of(c: Matrix, d: Matrix) -> float:
+    """Return the CORAL distance of two covariances [d, d]; see `coral_distance`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        gap = c - d
+        value = float(np.square(gap, out=gap).sum()) / (4 * len(c) ** 2)
+    return bounded(value, (0, np.inf), "coral_distance")
+
+
+def ncoral_of(c: Matrix, d: Matrix) -> float:
+    """Return ncoral of two covariances [d, d]; see `ncoral`."""
+    c, d = unit_trace(c), unit_trace(d)
+    value = float(np.square(c - d).sum() / (np.square(c).sum() + np.square(d).sum()))
+    return bounded(value, (0, 1), "ncoral")
 
 
 @_based(
