@@ -171,22 +171,22 @@ def evaluate_many(
     # A pair that was taken from another has new embeddings, so it shares nothing with others of its model.
     key = (pair.groups, pair.labels, seed, len(classes), one_of_each)
 
-    def side(of: Embeddings) -> SideCells:
+    def side(of: Embeddings, name: str) -> SideCells:
         def compute() -> SideCells:
             check_room(8 * CELLS * of.dim * (of.dim + len(classes)))
-            return side_cells(of.values, cell, codes, len(classes))
+            return side_cells(of.values, cell, codes, len(classes), name=name)
 
         return _RECENT.get([of], key, compute)
 
     def both() -> PairCells:
-        a, b = side(pair.x), side(pair.y)
+        a, b = side(pair.x, "x"), side(pair.y, "y")
         check_room(8 * CELLS * pair.x.dim * pair.y.dim)
         return PairCells(a, b, cross_cells(pair.x.values, pair.y.values, a, b, cell), classes)
 
     if metric.two_sided:
         cells = _RECENT.get([pair.x, pair.y], key, both)
     else:
-        cells = _RECENT.get([pair.x], ("alone", key), lambda: PairCells(side(pair.x), classes=classes))
+        cells = _RECENT.get([pair.x], ("alone", key), lambda: PairCells(side(pair.x, "x"), classes=classes))
 
     def drawn() -> Null | None:
         if not metric.pairing:
