@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import ref
 
@@ -53,22 +54,27 @@ HELD = 2**30  # bytes of moments that are kept for other pairs of the same model
 class Recent:
     """Moments of at most HELD bytes, the most recently used ones; larger ones are kept alone.
 
-    They belong to `Embeddings`, not to arrays: whoever changes an array makes new embeddings of it.
+    They belong to `Embeddings`, not to arrays: whoever changes an array makes new embeddings of it. Several
+    threads may ask at once; what two of them compute at the same time is kept once.
     """
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._kept: OrderedDict[Hashable, tuple[Any, list[ref[Embeddings]]]] = OrderedDict()
 
     def get(self, of: Sequence[Embeddings], key: Hashable, compute: Callable[[], M]) -> M:
         """Return the moments of these embeddings under this key, computed if they are not held."""
         whole = (*map(id, of), key)
-        result, owners = self._kept.pop(whole, (None, []))
+        with self._lock:
+            result, owners = self._kept.get(whole, (None, []))
         # Embeddings that are gone may have left their id to others.
         if not owners or any(owner() is not one for owner, one in zip(owners, of, strict=True)):
             result, owners = compute(), [ref(one) for one in of]
-        self._kept[whole] = (result, owners)
-        while len(self._kept) > 1 and self._bytes() > HELD:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[whole] = (result, owners)
+            self._kept.move_to_end(whole)
+            while len(self._kept) > 1 and self._bytes() > HELD:
+                self._kept.popitem(last=False)
         moments: M = result
         return moments
 
