@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -23,10 +24,10 @@ from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
 from alignbench.metrics.cell_passes import cross_cells, side_cells
 from alignbench.metrics.cells import CELLS, PairCells, cells_of
+from alignbench.session.bench import SessionBench
 from alignbench.stats import evaluate
 from alignbench.stats.permutation import closed_p
 from alignbench.tests.streamed_pairs import CLASSES, DX, DY, cells, data, pair_of
-from alignbench.types import Embeddings, ModelInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,6 +147,23 @@ def test_all_models_come_from_arrays_where_one_of_the_run_is_too_wide_for_moment
         assert score.n == 1500
         assert not score.flags
     assert forms == ["moments", "moments", None]
+
+
+@pytest.mark.usefixtures("few_are_many")
+@pytest.mark.parametrize("k", [None, 5])
+@pytest.mark.parametrize(("width", "form"), [(750, "moments"), (751, None)])
+def test_a_wide_model_of_a_run_decides_for_the_narrow_ones(
+    k: int | None, width: int, form: str | None
+) -> None:
+    pair, metrics = pair_of(1500), ("linear_cka", "coral_distance")
+    options = SimpleNamespace(seed=42, permutations=None, basis="procrustes", k=k, device="cpu")
+    session: Any = SimpleNamespace(options=options)
+    bench = SessionBench(session, "cka", lambda: (DX, DY, width))
+    assert [bench.score(name, pair).params.get("form") for name in metrics] == [form, form]
+    wide = np.random.default_rng(0).normal(size=(1500, width))
+    arrays = {"narrow": pair.x.values, "wide": wide}
+    for score in score_arrays(arrays, pair.y.values, metrics=metrics, k=k).scores:
+        assert score.params.get("form") == form
 
 
 @pytest.mark.usefixtures("few_are_many")
@@ -300,7 +318,7 @@ def test_threads_may_ask_for_moments_at_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(many, "HELD", 50)
     interval = sys.getswitchinterval()
     recent: Any = many.Recent()
-    model = Embeddings(ModelInfo("a", "a", "other", "vision", "arrays"), np.zeros((1, 1)), ("0",))
+    model = pair_of(2).x
 
     def ask(start: int) -> bool:
         wanted = [(start * number) % 101 for number in range(400)]
