@@ -161,7 +161,7 @@ def test_a_wide_model_of_a_run_decides_for_the_narrow_ones(
     bench = SessionBench(session, "cka", lambda: (DX, DY, width))
     assert [bench.score(name, pair).params.get("form") for name in metrics] == [form, form]
     wide = np.random.default_rng(0).normal(size=(1500, width))
-    arrays = {"narrow": pair.x.values, "wide": wide}
+    arrays: dict[str, Any] = {"narrow": pair.x.values, "wide": wide}
     for score in score_arrays(arrays, pair.y.values, metrics=metrics, k=k).scores:
         assert score.params.get("form") == form
 
