@@ -111,6 +111,22 @@ def test_a_sample_without_a_score_costs_no_more_than_its_p(monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("few_are_many")
+@pytest.mark.parametrize("name", ["linear_cka", "calibrated_cka", "debiased_cka"])
+def test_where_a_few_rows_decide_only_p_is_that_of_a_sample(name: str) -> None:
+    pair, metric = pair_of(1500), METRICS.get(name)
+    lengths = 1 + 20 * (np.arange(1500) % 300 == 7)[:, None]
+    x, y = (side.values * lengths for side in (pair.x, pair.y))
+    long = replace(pair, x=replace(pair.x, values=x), y=replace(pair.y, values=y))
+    null = score_pair(metric, long, Settings(), experiment="cka").null
+    exact = evaluate(metric, x, y, n_permutations=0, interval=False).null
+    assert null is not None
+    assert exact is not None
+    assert null.kind == "permutation of 500 of 1500 groups, exact mean and std of all"
+    assert (null.mean, null.std) == pytest.approx((exact.mean, exact.std), rel=1e-9, abs=1e-12)
+    assert null.z == pytest.approx(exact.z, rel=1e-9)
+
+
+@pytest.mark.usefixtures("few_are_many")
 def test_with_many_classes_or_one_there_is_a_smaller_sample_or_none() -> None:
     pair = pair_of(1500)
     many_classes = replace(pair, labels=tuple(f"c{i % 25}" for i in range(1500)))
