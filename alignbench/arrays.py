@@ -136,8 +136,7 @@ def score_arrays(
     embedded = [_embeddings(info, values, ids) for info, values in sides]
     xs, ys = ([e for e in embedded if e.model.side == side] for side in ("vision", "text"))
     # All pairs share a basis as wide as the narrowest array allows, so that their scores can be compared.
-    dims = () if k is not None else tuple(e.dim for e in embedded)
-    settings = Settings(seed, permutations, basis, k, dims)
+    settings = Settings(seed, permutations, basis, k, tuple(e.dim for e in embedded))
     pair = partial(Pair, labels=rows.labels, groups=rows.groups, dataset=rows.label)
     _check_settings(settings, [pair(x, y) for x in xs for y in ys])
     flags = (REPEATED,) if copies else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import ref
 
@@ -53,22 +54,27 @@ HELD = 2**30  # bytes of moments that are kept for other pairs of the same model
 class Recent:
     """Moments of at most HELD bytes, the most recently used ones; larger ones are kept alone.
 
-    They belong to `Embeddings`, not to arrays: whoever changes an array makes new embeddings of it.
+    They belong to `Embeddings`, not to arrays: whoever changes an array makes new embeddings of it. Several
+    threads may ask at once; what two of them compute at the same time is kept once.
     """
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._kept: OrderedDict[Hashable, tuple[Any, list[ref[Embeddings]]]] = OrderedDict()
 
     def get(self, of: Sequence[Embeddings], key: Hashable, compute: Callable[[], M]) -> M:
         """Return the moments of these embeddings under this key, computed if they are not held."""
         whole = (*map(id, of), key)
-        result, owners = self._kept.pop(whole, (None, []))
+        with self._lock:
+            result, owners = self._kept.get(whole, (None, []))
         # Embeddings that are gone may have left their id to others.
         if not owners or any(owner() is not one for owner, one in zip(owners, of, strict=True)):
             result, owners = compute(), [ref(one) for one in of]
-        self._kept[whole] = (result, owners)
-        while len(self._kept) > 1 and self._bytes() > HELD:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[whole] = (result, owners)
+            self._kept.move_to_end(whole)
+            while len(self._kept) > 1 and self._bytes() > HELD:
+                self._kept.popitem(last=False)
         moments: M = result
         return moments
 
@@ -171,22 +177,22 @@ def evaluate_many(
     # A pair that was taken from another has new embeddings, so it shares nothing with others of its model.
     key = (pair.groups, pair.labels, seed, len(classes), one_of_each)
 
-    def side(of: Embeddings) -> SideCells:
+    def side(of: Embeddings, name: str) -> SideCells:
         def compute() -> SideCells:
             check_room(8 * CELLS * of.dim * (of.dim + len(classes)))
-            return side_cells(of.values, cell, codes, len(classes))
+            return side_cells(of.values, cell, codes, len(classes), name=name)
 
         return _RECENT.get([of], key, compute)
 
     def both() -> PairCells:
-        a, b = side(pair.x), side(pair.y)
+        a, b = side(pair.x, "x"), side(pair.y, "y")
         check_room(8 * CELLS * pair.x.dim * pair.y.dim)
         return PairCells(a, b, cross_cells(pair.x.values, pair.y.values, a, b, cell), classes)
 
     if metric.two_sided:
         cells = _RECENT.get([pair.x, pair.y], key, both)
     else:
-        cells = _RECENT.get([pair.x], ("alone", key), lambda: PairCells(side(pair.x), classes=classes))
+        cells = _RECENT.get([pair.x], ("alone", key), lambda: PairCells(side(pair.x, "x"), classes=classes))
 
     def drawn() -> Null | None:
         if not metric.pairing:

@@ -30,8 +30,8 @@ from alignbench.metrics.coral import (
     mean_distance,
     ncoral,
     ncoral_lw,
-    unit_trace,
 )
+from alignbench.metrics.coral_family import unit_trace
 from alignbench.metrics.covariances import covariance, ledoit_wolf
 from alignbench.metrics.cycles import cycle_knn, cycle_knn_reverse
 from alignbench.metrics.elas import ELAS_WEIGHTS, elas, elas_parts

@@ -111,7 +111,7 @@ class SharedBasis:
 
         Each side has unit trace, and the map is the one that fits these pairs best.
         """
-        scale_x, scale_y = (float(np.sqrt((len(s) - 1) / np.square(s).sum())) for s in (p, q))
+        scale_x, scale_y = map(_to_unit_trace, (p, q))
         left, _, right = np.linalg.svd(p.T @ q)
         return cls(side_x, side_y, scale_x, scale_y, left @ right)
 
@@ -123,9 +123,10 @@ class SharedBasis:
         """Return the coordinates in the basis [n, k], given each side's own coordinates."""
         return p @ self.rotation * self.scale_x, q * self.scale_y
 
-    def turned_covariances(self, c: Matrix, d: Matrix) -> tuple[Matrix, Matrix]:
-        """Return the covariances in the basis [k, k], given those of each side's own coordinates."""
-        return self.rotation.T @ c @ self.rotation * self.scale_x**2, d * self.scale_y**2
+
+def _to_unit_trace(coordinates: Matrix) -> float:
+    """Return the factor that gives centred rows [n, k] unit trace."""
+    return float(np.sqrt((len(coordinates) - 1) / np.square(coordinates).sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,15 @@ class Halves:
     def joined(self, rows: NDArray[np.intp] | slice = slice(None)) -> SharedBasis:
         """Return the basis of the train pairs, or of x's train rows with these train rows of y."""
         return SharedBasis.join(self.side_x, self.side_y, self.train_x, self.train_y[rows])
+
+    def held_out(self) -> tuple[Matrix, Matrix]:
+        """Return the held-out rows [n_held, k], scaled as in the basis of any pairing but not yet turned.
+
+        Raises:
+            DegenerateError: a side's held-out rows are equal.
+        """
+        x, y = _check_held_out(self.held_x, self.held_y)
+        return x * _to_unit_trace(self.train_x), y * _to_unit_trace(self.train_y)
 
     def covariances(self) -> tuple[Matrix, Matrix]:
         """Return the covariance [k, k] of each side's held-out rows.
@@ -358,7 +368,9 @@ def shuffled_covariances(
     what = "covariances of halves", k, check_groups(groups, len(x)).tobytes(), seed
     cov_x, cov_y = derived(what, (x, y), fitted.covariances)
     for rows in fitted.pairings(permutations):
-        yield fitted.joined(rows).turned_covariances(cov_x, cov_y)
+        basis = fitted.joined(rows)
+        turned = basis.rotation.T @ cov_x @ basis.rotation
+        yield turned * basis.scale_x**2, cov_y * basis.scale_y**2
 
 
 def basis_settings(

@@ -20,19 +20,24 @@ if TYPE_CHECKING:
 ROWS = 16_384  # in a chunk: about 800 of each cell, enough for a product at full speed
 
 
-def side_cells(values: NDArray[Any], cell: Codes, codes: Codes | None = None, classes: int = 0) -> SideCells:
+def side_cells(
+    values: NDArray[Any], cell: Codes, codes: Codes | None = None, classes: int = 0, *, name: str = "x"
+) -> SideCells:
     """Return the moments of one model's rows [n, d], given each row's cell and class [n], ROWS at a time.
 
     Raises:
-        InputError: there is not one cell a row, or a value is not finite.
+        InputError: there is not one cell a row, or a value is not finite; it begins with the side's name.
+        DegenerateError: see `SideCells.check`.
     """
     if len(values) != len(cell):
         raise InputError(f"cells: expected one for each of {len(values)} rows, got {len(cell)}")
-    side = SideCells(as_matrix(values[:ROWS], "rows").mean(axis=0), classes)
+    side = SideCells(as_matrix(values[:ROWS], name).mean(axis=0), classes)
     for rows in _chunks(len(cell)):
-        side.add(values[rows], Layout.of(cell[rows]), None if codes is None else codes[rows])
+        with np.errstate(over="ignore", invalid="ignore"):  # which is refused below
+            side.add(values[rows], Layout.of(cell[rows]), None if codes is None else codes[rows])
         if not np.isfinite(side.total).all():
-            as_matrix(values[rows], "rows")  # says which value it is
+            as_matrix(values[rows], name)  # says which value it is
+    side.check(name)
     return side
 
 

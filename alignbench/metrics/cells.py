@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # A jackknife over 20 blocks has 19 degrees of freedom: its interval is 6% wider than one over 100. Each cell
 # takes 8·(dx² + dy² + dx·dy) bytes: 18 MiB for 768 and 1,024 columns.
 CELLS = 20
+LARGEST_SIZE = 1e70  # sums of squares up to here: the squares of two, multiplied, are in the range of float64
 OUT = -1  # the cell of a row that is left out
 ALL, HALVES = range(CELLS), (range(0, CELLS, 2), range(1, CELLS, 2))
 HEAVY = 4.0  # n·Σ‖x‖⁴/(Σ‖x‖²)²: 1 for rows of one length, 3 for normal numbers in one column
@@ -121,6 +122,24 @@ class SideCells:
                 self.class_n[c] += member.sum(axis=0)
                 self.class_p[c] += p @ member
                 self.class_total[c] += member.T @ x
+
+    def check(self, name: str) -> None:
+        """Refuse a side whose scores do not exist, or whose sums leave the range of float64.
+
+        Raises:
+            DegenerateError: all rows are equal (up to rounding), or squares of squares leave the range.
+        """
+        n, total = int(self.n.sum()), self.total.sum(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = float(self.p.sum() - total @ total / n)  # of centred rows
+        noise = 8 * float(np.finfo(np.float64).eps * np.abs(self.shift).max())
+        if size <= n * len(self.shift) * noise * noise < LARGEST_SIZE:
+            raise DegenerateError(f"{name}: zero variance, all {n} rows are equal")
+        if not 1 / LARGEST_SIZE < size < LARGEST_SIZE:
+            raise DegenerateError(
+                f"{name}: {n} rows with a sum of squares of {size:.3g} are out of the range of moments; "
+                "multiply the whole array by one factor"
+            )
 
     def moments(self, cells: Sequence[int]) -> SideMoments:
         """Return the moments of the rows in these cells together."""
@@ -256,7 +275,10 @@ class Sample:
         """Debiased CKA."""
         value = self.sums.debiased_cka()
         if value is None:
-            raise DegenerateError(f"debiased_cka: {self.sums.n} rows are too near the widths for moments")
+            raise DegenerateError(
+                f"debiased_cka: moments of {self.sums.n} rows lose its digits: a few rows are far longer "
+                "than the others, or the widths are too near the number of rows"
+            )
         return value
 
     @cached_property

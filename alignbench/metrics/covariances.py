@@ -66,9 +66,11 @@ def ledoit_wolf(x: Matrix) -> Matrix:
     sample = covariance(x)
     biased = sample * (n - 1) / n
     mean = float(np.trace(biased)) / d
-    dispersion = float(np.square(biased).sum()) / d - mean**2
-    lengths = np.square(centered(x)).sum(axis=1)
-    error = (float(lengths @ lengths) / n - float(np.square(biased).sum())) / (n * d)
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = float(np.square(biased).sum())
+        lengths = np.square(centered(x)).sum(axis=1)
+        error = (float(lengths @ lengths) / n - size) / (n * d)
+        dispersion = size / d - float(np.float_power(mean, 2))  # ** would refuse an overflow
     weight = 1.0 if dispersion <= 0 else min(error / dispersion, 1.0)
     shrunk: Matrix = (1 - weight) * sample + weight * float(np.trace(sample)) / d * np.eye(d)
     return shrunk

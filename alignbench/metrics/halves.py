@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import DegenerateError
-from alignbench.metrics.coral import scores_of
+from alignbench.metrics.coral_family import scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

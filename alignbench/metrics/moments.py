@@ -14,7 +14,7 @@ from alignbench.columns import names_of
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.checks import check_min_n, check_pair
 from alignbench.metrics.classes import adjusted_share
-from alignbench.metrics.coral import coral_distance_of, ncoral_of
+from alignbench.metrics.coral_family import coral_distance_of, ncoral_of
 from alignbench.metrics.sums import LinearSums
 from alignbench.metrics.triangles import without_outer
 

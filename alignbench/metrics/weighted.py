@@ -18,7 +18,8 @@ from alignbench.metrics.basis import (
 from alignbench.metrics.blocks import FEW
 from alignbench.metrics.checks import LEAST_LEFT, bounded, check_groups
 from alignbench.metrics.cka import linear_cka_draw
-from alignbench.metrics.coral import coral_distance_of, coral_similarity, ncoral, ncoral_of
+from alignbench.metrics.coral import coral_similarity, ncoral
+from alignbench.metrics.coral_family import coral_distance_of, ncoral_of
 from alignbench.metrics.covariances import covariance
 from alignbench.metrics.deletions import KERNELS_UP_TO, deletion_sums
 from alignbench.metrics.derived import derived, digest

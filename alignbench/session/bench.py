@@ -13,6 +13,7 @@ from alignbench.experiments.base import NotApplicableError
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.llms import LLM
 from alignbench.metrics import METRICS
+from alignbench.stats.streamed import streams
 from alignbench.types import ModelInfo
 from alignbench.weights.precision import resolve_device
 from alignbench.weights.protocols import gives_patches
@@ -84,6 +85,8 @@ class SessionBench:
         """Return a metric of a pair with null and interval, filed under the experiment."""
         known = METRICS.get(metric)
         settings = self.basis_settings if needs_basis(known) else self.settings
+        if streams(known, pair.n_groups):  # for all models of the run or for none, whatever k is
+            settings = replace(settings, dims=self.dims())
         return score_pair(known, pair, settings, experiment=self.experiment, data_type=data_type, **params)
 
     def pair_of(self, encoder: Encoder | Custom, llm: LLM | Custom) -> Pair:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alignbench.errors import DegenerateError
@@ -89,7 +90,7 @@ def evaluate_streamed(
     return Evaluation(
         value=value,
         n=cells.n,
-        null=(_null(metric, cells, value, sampled_within) or sampled_null()) if null else None,
+        null=_null(metric, cells, value, sampled_null, sampled_within) if null else None,
         interval=interval_of(metric, value, deletions),
         deletions=deletions,
         chance=None if metric.chance is None else float(metric.chance(cells.n, codes, settings)),
@@ -99,12 +100,23 @@ def evaluate_streamed(
 
 
 def _null(
-    metric: Metric, cells: PairCells, value: float, sampled_within: Callable[[], Null | None]
+    metric: Metric,
+    cells: PairCells,
+    value: float,
+    sampled_null: Callable[[], Null | None],
+    sampled_within: Callable[[], Null | None],
 ) -> Null | None:
-    """Return the null over all re-pairings from moments; None if the metric has no formula that holds."""
-    if metric.null is None or metric.null.streamed is None or cells.whole.heavy_tailed:
-        return None
+    """Return the null over all re-pairings from moments; that of a sample where no formula gives its p."""
+    if metric.null is None or metric.null.streamed is None:
+        return sampled_null()
     mean, std, within_mean = metric.null.streamed(cells.whole)
+    if cells.whole.heavy_tailed:
+        drawn = sampled_null()
+        if drawn is None:
+            return None
+        # Mean and std hold for any rows, and those of fewer groups are larger.
+        kind, z = f"{drawn.kind}, exact mean and std of all", (value - mean) / std
+        return replace(drawn, kind=kind, mean=mean, std=std, z=z, within_mean=within_mean)
     # That no few rows decide is checked above, instead of by the spread of squared terms.
     moments = ProductMoments(mean, std**2, cells.whole.skewness * std**3, spread=0.0)
     kind = "all re-pairings, exact mean and std, p of Pearson III with asymptotic skewness"

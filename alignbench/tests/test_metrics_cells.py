@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.errors import InputError
+from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.cell_passes import cross_cells, side_cells
-from alignbench.metrics.cells import CELLS, OUT
+from alignbench.metrics.cells import CELLS, OUT, PairCells, Sample
 from alignbench.metrics.halves import based_scores
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.procrustes import nuclear_norm
@@ -61,8 +61,39 @@ def test_moments_of_some_cells_are_symmetric_and_add_up() -> None:
 def test_a_value_that_is_not_finite_is_named_in_any_chunk(row: int) -> None:
     x, _, cell = rows(np.float32)
     cell[row], x[row, 2] = 0, np.nan
-    with pytest.raises(InputError, match=r"rows: 1 of .* values are NaN or infinite"):
-        side_cells(x, cell)
+    with pytest.raises(InputError, match=r"y: 1 of .* values are NaN or infinite"):
+        side_cells(x, cell, name="y")
+
+
+@pytest.mark.parametrize("constant", [0.1, 1 / 3, 2.5, -1e8 - 0.1, 0.0])
+def test_a_side_of_equal_rows_is_refused_by_its_name(constant: float) -> None:
+    x, _, cell = rows()
+    with pytest.raises(DegenerateError, match=f"y: zero variance, all {(cell != OUT).sum()} rows are equal"):
+        side_cells(np.full_like(x, constant), cell, name="y")
+    assert side_cells((x * 1e-6 + 1).astype(np.float32), cell).p.sum() > 0
+
+
+@pytest.mark.parametrize("scale", [1e38, 1e160, 1e200, 1e-40])
+def test_a_side_out_of_the_range_of_moments_is_refused(scale: float) -> None:
+    x, _, cell = rows()
+    with pytest.raises(DegenerateError, match=r"x: .* out of the range of moments; multiply the whole array"):
+        side_cells(x * scale, cell)
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_no_score_from_moments_depends_on_the_units_of_the_sides(scale: float) -> None:
+    x, y, cell = rows()
+
+    def whole(factor: float) -> Sample:
+        a, b = factor * x, factor * y
+        side_x, side_y = side_cells(a, cell), side_cells(b, cell)
+        return PairCells(side_x, side_y, cross_cells(a, b, side_x, side_y, cell), []).whole
+
+    one, other = whole(1.0), whole(scale)
+    for name in ("skewness", "heavy_tailed", "debiased_cka", "procrustes"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-9)
+    assert other.sums.linear_cka() == pytest.approx(one.sums.linear_cka(), rel=1e-9)
+    assert other.sums.linear_cka_null() == pytest.approx(one.sums.linear_cka_null(), rel=1e-9)
 
 
 @pytest.mark.parametrize("decay", [1.0, 1e-3, 1e-8, 1e-14, 0.0])

@@ -11,7 +11,7 @@ from alignbench.metrics import METRICS, repaired, weighted
 from alignbench.metrics.basis import basis_settings, fitted_halves, halves, shuffled_covariances
 from alignbench.metrics.classes import discriminability_raw, knn_above_chance
 from alignbench.metrics.classes_left import discriminability_raw_left, knn_above_chance_left
-from alignbench.metrics.coral import coral_distance_of, ncoral_of
+from alignbench.metrics.coral_family import coral_distance_of, ncoral_of
 from alignbench.metrics.repaired import Repaired
 from alignbench.metrics.single import CHECKED, mostly_in_single
 from alignbench.metrics.turns import Turns

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from alignbench.errors import DegenerateError
 from alignbench.metrics import METRICS, Metric
 from alignbench.metrics.base import NullModel
 from alignbench.metrics.basis import halves, shuffled_bases, shuffled_covariances
@@ -273,3 +274,36 @@ def test_the_composites_of_many_pairs_are_drawn_within_the_halves() -> None:
         assert null is not None
         assert null.kind.startswith("permutation of groups within strata")
         assert null.p == 1 / 200 == null.within_p
+
+
+@pytest.mark.parametrize("name", BASED)
+@pytest.mark.parametrize(("scale_x", "scale_y"), [(1e-150, 1.0), (1e120, 1e-120)])
+def test_scores_on_shuffled_pairs_do_not_depend_on_the_units_of_a_side(
+    name: str, scale_x: float, scale_y: float
+) -> None:
+    metric, (x, y) = METRICS.get(name), sides(310, 12, 20)
+    null, scaled = (
+        evaluate(metric, *pair, params={"k": 8}).null for pair in ((x, y), (x * scale_x, y * scale_y))
+    )
+    assert null is not None
+    assert scaled is not None
+    assert (scaled.mean, scaled.std) == pytest.approx((null.mean, null.std), rel=1e-7)
+
+
+def test_a_score_beyond_float64_leaves_the_others_of_its_family() -> None:
+    x, y = sides(310, 12, 20)
+    half = halves(310)
+    assert half is not None
+    x[half == 0] *= 1e100
+    found = {}
+    for name in BASED:
+        if name.startswith("coral"):
+            with pytest.raises(DegenerateError, match="coral_distance: the value is"):
+                evaluate(METRICS.get(name), x, y, params={"k": 8})
+        else:
+            found[name] = evaluate(METRICS.get(name), x, y, params={"k": 8})
+    assert len(found) == 4
+    for result in found.values():
+        assert result.null is not None
+        assert result.interval is not None
+        assert len(result.deletions) == 10

@@ -9,7 +9,7 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.experiments.scoring import blas_threads, mode_of
 from alignbench.metrics.basis import to_shared_basis
-from alignbench.metrics.coral import unit_trace
+from alignbench.metrics.coral_family import unit_trace
 from alignbench.metrics.covariances import covariance
 from alignbench.metrics.spectra import spectrum
 from alignbench.rows import unit_rows
