@@ -127,6 +127,21 @@ def test_groups_stay_whole_and_types_are_in_equal_parts(files: Path) -> None:
     assert sum(row < 80 for row in rows) == 20
 
 
+def test_encoders_of_a_look_take_one_form_however_wide_they_are(
+    tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alignbench.stats.streamed.MANY_ROWS", 10)
+    narrow = np.load(files / "good.npy")[:, :6]
+    wide = np.hstack([narrow, np.random.default_rng(1).standard_normal((ROWS, 90)).astype(np.float32)])
+    for name, values in (("narrow", narrow), ("wide", wide), ("text", np.load(files / "text.npy")[:, :6])):
+        np.save(tmp_path / f"{name}.npy", values)
+    [found] = races_of(session(tmp_path, ("narrow", "wide")).run("choose").scores)
+    forms: dict[int, set[Any]] = {}
+    for (_, groups), score in found.scores.items():
+        forms.setdefault(groups, set()).add((score.params.get("form"), len(score.deletions)))
+    assert all(len(of_look) == 1 for of_look in forms.values()), forms
+
+
 def test_what_was_recorded_is_read_back(result: Result) -> None:
     back = [Score.from_dict(json.loads(json.dumps(score.to_dict()))) for score in result.scores]
     assert races_of(back) == races_of(result.scores)

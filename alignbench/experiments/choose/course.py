@@ -10,7 +10,7 @@ import numpy as np
 from alignbench.embed import runs
 from alignbench.errors import ConfigError
 from alignbench.experiments.choose.budget import Purse
-from alignbench.experiments.scoring import score_pair
+from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.stats.race import Entry, look_sizes, run_race
@@ -182,15 +182,16 @@ class Track:
         new = np.flatnonzero((self._place >= self._size) & (self._place < groups))
         self._rows, self._size = np.concatenate([self._rows, new]), groups
         self._embed(self.llm, new)
-        metric, settings = METRICS.get(self.metric), replace(self.bench.settings, permutations=0)
-        found: dict[str, Entry | str] = {}
         for name in names:
             encoder = self.encoders[name]
             self.computed += self.bench.missing(encoder, new.tolist())
             self.given += 0 if runs(encoder) else len(new)
             self._embed(encoder, new)
-            scored = score_pair(metric, self._pair(name), settings, experiment=EXPERIMENT)
-            self.scores[name, groups] = scored
+        found: dict[str, Entry | str] = {}
+        for name in names:
+            scored = self.scores[name, groups] = self._scored(
+                name, replace(self.bench.settings, permutations=0)
+            )
             if scored.value is None:
                 found[name] = str(scored.reason)
             elif not scored.deletions:
@@ -202,7 +203,13 @@ class Track:
     def compare_with_shuffled(self, names: Sequence[str]) -> None:
         """Compute the null of the last scores of these encoders."""
         for name in names:
-            self.scores[name, self._size] = self.bench.score(self.metric, self._pair(name))
+            self.scores[name, self._size] = self._scored(name, self.bench.settings)
+
+    def _scored(self, name: str, settings: Settings) -> Score:
+        """Return the score of an encoder in the form that all encoders of the race have."""
+        dims = tuple(vectors.dim for vectors in self._known.values())
+        of_race = replace(settings, dims=dims)
+        return score_pair(METRICS.get(self.metric), self._pair(name), of_race, experiment=EXPERIMENT)
 
     def _embed(self, model: Encoder | LLM | Custom, rows: NDArray[np.intp]) -> None:
         vectors, key = self.bench.embedded(model, rows.tolist()), f"{model.info.side} {model.info.label}"
