@@ -70,6 +70,7 @@ def measure(options: argparse.Namespace) -> None:
         forget()
         in_run = [_seconds(_scored, metric, pair) for metric in metrics]
         forget()
+        pair = pair_of(*sides)  # whose moments are not known
         only_values = sum(
             _seconds(_evaluated, metric, pair, null=False, interval=False) for metric in metrics
         )
