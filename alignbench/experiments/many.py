@@ -14,16 +14,11 @@ import numpy as np
 from alignbench.columns import codes_of, names_of
 from alignbench.errors import DegenerateError
 from alignbench.experiments.queried import QUERIED, asks, evaluate_queried, queries_of
-from alignbench.memory import check_room
+from alignbench.memory import available_memory, check_room
 from alignbench.metrics.cell_passes import cross_cells, side_cells
-from alignbench.metrics.cells import (
-    CELLS,
-    OUT,
-    PairCells,
-    SideCells,
-    cells_of,
-)
+from alignbench.metrics.cells import CELLS, OUT, SideCells, cells_of
 from alignbench.metrics.lists import Known
+from alignbench.metrics.samples import PairCells
 from alignbench.stats import evaluate, evaluate_within, nulls
 from alignbench.stats.splits import one_per_group, some_groups
 from alignbench.stats.streamed import MANY_ROWS, ROWS_A_COLUMN, evaluate_streamed, streams
@@ -48,11 +43,16 @@ MOST_CLASSES = 1000  # with more, the moments of each class take more memory tha
 WITHIN_ROWS = 2_000  # groups of a null within classes, whose formula takes n³ operations
 NULL_ROWS = 500  # groups of a null without a formula, as of metrics whose nulls are slow
 WIDE = 20_000  # columns, which no model has
-HELD = 2**30  # bytes of moments that are kept for other pairs of the same models
+HELD = 2**30  # bytes of moments that are kept for other pairs of the same models, at least
+FREE_SHARE = 4  # a quarter of the free memory may be kept, if that is more
+
+
+def _held() -> int:
+    return max(HELD, (available_memory() or 0) // FREE_SHARE)
 
 
 class Recent:
-    """Moments of at most HELD bytes, the most recently used ones; larger ones are kept alone.
+    """Moments of at most `_held()` bytes, the most recently used ones; larger ones are kept alone.
 
     They belong to `Embeddings`, not to arrays: whoever changes an array makes new embeddings of it. Several
     threads may ask at once; what two of them compute at the same time is kept once.
@@ -73,7 +73,7 @@ class Recent:
         with self._lock:
             self._kept[whole] = (result, owners)
             self._kept.move_to_end(whole)
-            while len(self._kept) > 1 and self._bytes() > HELD:
+            while len(self._kept) > 1 and self._bytes() > _held():
                 self._kept.popitem(last=False)
         moments: M = result
         return moments

@@ -65,7 +65,7 @@ class NullModel:
         within_mean: the mean over all permutations within the classes: `within_mean(x, y, codes)`.
         moments: (x, y, codes, **settings) -> the first three moments over all permutations within the
             classes, or over all permutations if codes are None, for p-values of many rows.
-        streamed: (a sample's moments, `cells.Sample`) -> mean and standard deviation over all permutations,
+        streamed: (a sample's moments, `samples.Sample`) -> mean and standard deviation over all permutations,
             and the mean over those within the classes (None without a formula), for many rows.
         draws: the default number of permutations.
         max_groups: with more groups than this, a seeded subset of this size is permuted.
@@ -124,7 +124,7 @@ class Metric:
             that too large an n is refused beforehand; 0 if it does not compare all rows with each other.
         grows: how its cost grows with n: "linear" (O(n·d²)), "blocks" (O(n²·d), in blocks of bounded memory)
             or "sample" (O(n²) memory, so that many rows are sampled); by default by `squares`.
-        streamed: (a sample's moments, `cells.Sample`, **settings) -> the value, for many rows; None if it
+        streamed: (a sample's moments, `samples.Sample`, **settings) -> the value, for many rows; None if it
             needs the rows.
         queried: how it comes from some of very many rows whose neighbours are searched among all; None if it
             needs all rows.

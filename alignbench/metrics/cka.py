@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from alignbench.metrics.cells import Sample
+    from alignbench.metrics.samples import Sample
 
     Matrix = NDArray[np.float64]
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from alignbench.metrics.cells import Sample
     from alignbench.metrics.permuted_side import PermutedSide
+    from alignbench.metrics.samples import Sample
 
     Matrix = NDArray[np.float64]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from alignbench.errors import DegenerateError
 from alignbench.metrics.coral_family import scores_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -30,7 +31,13 @@ def _axes(covariance: Matrix, k: int, n: int, name: str) -> Matrix:
     return axes
 
 
-def based_scores(train: Moments, held: Moments, align: str, k: int) -> Mapping[str, float]:
+def based_scores(
+    train: Moments,
+    held: Moments,
+    align: str,
+    k: int,
+    known: Callable[[int, Callable[[], Matrix]], Matrix] = lambda _, compute: compute(),
+) -> Mapping[str, float]:
     """Return the scores of the CORAL family by name.
 
     Args:
@@ -38,6 +45,7 @@ def based_scores(train: Moments, held: Moments, align: str, k: int) -> Mapping[s
         held: those of the pairs that are scored; the same where nothing is fitted to pairs.
         align: "procrustes", "pca" or "none"; see `alignbench.metrics.basis.to_shared_basis`.
         k: the width of the basis.
+        known: (0 or 1, compute) -> the axes of x or y, computed if they are not known from another pair.
     """
     mean_x, mean_y = held.means()
     c, d = held.covariances()
@@ -45,7 +53,9 @@ def based_scores(train: Moments, held: Moments, align: str, k: int) -> Mapping[s
         return scores_of(c, d, mean_x - mean_y)
     center_x, center_y = train.means()
     fitted = train.covariances()
-    axes_x, axes_y = (_axes(of, k, train.n, name) for of, name in zip(fitted, "xy", strict=True))
+    axes_x, axes_y = (
+        known(place, partial(_axes, of, k, train.n, "xy"[place])) for place, of in enumerate(fitted)
+    )
     if align == "procrustes":
         scale_x, scale_y = (
             1 / np.sqrt(np.trace(axes.T @ of @ axes))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.metrics.base import Metric
-    from alignbench.metrics.cells import PairCells, Sample
+    from alignbench.metrics.samples import PairCells, Sample
 
 # Above this many groups, scores come from moments, or from a part of the groups. The exact third moment of a
 # null and the bases without each block would take minutes and gigabytes; and without outliers, the asymptotic

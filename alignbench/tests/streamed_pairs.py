@@ -8,7 +8,8 @@ import numpy as np
 
 from alignbench.columns import codes_of
 from alignbench.metrics.cell_passes import cross_cells, side_cells
-from alignbench.metrics.cells import PairCells, cells_of
+from alignbench.metrics.cells import cells_of
+from alignbench.metrics.samples import PairCells
 from alignbench.types import Embeddings, ModelInfo, Pair
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from alignbench.experiments.many import plan_of, subsample
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
 from alignbench.metrics.cell_passes import cross_cells, side_cells
-from alignbench.metrics.cells import CELLS, PairCells, cells_of
+from alignbench.metrics.cells import CELLS, cells_of
+from alignbench.metrics.samples import PairCells
 from alignbench.session.bench import SessionBench
 from alignbench.stats import evaluate
 from alignbench.stats.permutation import closed_p
@@ -237,6 +238,7 @@ def test_a_side_that_pairs_share_is_held_and_counted_once(monkeypatch: pytest.Mo
     def pair_number(number: int) -> PairCells:
         return held.get([owners[number]], "pair", lambda: PairCells(a, b, cross_cells(x, y, a, b, of)))
 
+    monkeypatch.setattr(many, "available_memory", lambda: None)
     monkeypatch.setattr(many, "HELD", size + DX * DY * 8 * CELLS)
     first, second = pair_number(0), pair_number(1)
     assert pair_number(0) is first
@@ -331,6 +333,7 @@ class Held:
 
 
 def test_threads_may_ask_for_moments_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "available_memory", lambda: None)
     monkeypatch.setattr(many, "HELD", 50)
     interval = sys.getswitchinterval()
     recent: Any = many.Recent()

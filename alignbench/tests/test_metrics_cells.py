@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.cell_passes import cross_cells, side_cells
-from alignbench.metrics.cells import CELLS, OUT, PairCells, Sample
+from alignbench.metrics.cells import CELLS, OUT, Layout, SideCells, cells_of
 from alignbench.metrics.halves import based_scores
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.procrustes import nuclear_norm
+from alignbench.metrics.samples import PairCells, Sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,3 +116,39 @@ def test_a_direction_without_variance_has_a_root_too() -> None:
     a, b = (side - side.mean(axis=0) for side in (x, y))
     singular = np.linalg.svd(a @ b.T, compute_uv=False)
     assert found == pytest.approx(singular.sum() / np.sqrt(np.vdot(a, a) * np.vdot(b, b)), rel=1e-10)
+
+
+def test_spectra_and_axes_of_a_side_are_computed_once_for_all_its_pairs() -> None:
+    rng = np.random.default_rng(0)
+    x, other, y = (rng.normal(size=(900, d)) @ rng.normal(size=(d, d)) for d in (9, 7, 8))
+    of = cells_of(np.arange(900).astype(str), 0)
+
+    def scores(vision: Matrix, a: SideCells, b: SideCells) -> list[float]:
+        cells = PairCells(a, b, cross_cells(vision, y, a, b, of))
+        samples = [cells.whole, *cells.deletions(10)]
+        return [
+            number
+            for sample in samples
+            for number in (*sample.based("procrustes", 4).values(), *np.concatenate(sample.spectra))
+        ]
+
+    shared = side_cells(y, of)
+    with (
+        patch("numpy.linalg.eigh", wraps=np.linalg.eigh) as vectors,
+        patch("numpy.linalg.eigvalsh", wraps=np.linalg.eigvalsh) as values,
+    ):
+        counts = []
+        together = []
+        for vision in (x, other):
+            vectors.reset_mock()
+            values.reset_mock()
+            together.append(scores(vision, side_cells(vision, of), shared))
+            # Values of smaller matrices are those of the scores in the basis.
+            spectra = sum(len(call.args[0]) > 4 for call in values.call_args_list)
+            counts.append((vectors.call_count, spectra))
+    assert counts == [(22, 22), (11, 11)]
+    for vision, found in zip((x, other), together, strict=True):
+        assert found == scores(vision, side_cells(vision, of), side_cells(y, of))
+    before = shared.nbytes
+    shared.add(y, Layout.of(of))
+    assert shared.nbytes < before
