@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.findings.choice import PAIRING_BLIND, RANKED_BY
-from alignbench.findings.numbers import about, and_list, interval_text, probability
+from alignbench.findings.numbers import about, and_list, interval_text, p_sentence
 from alignbench.stats import LEVEL
 from alignbench.stats.verdict import MOST_NAMED, TOO_CLOSE, sentence
 from alignbench.text import number
@@ -61,7 +61,7 @@ def _numbers(score: Score, escape: Callable[[str], str]) -> str:
     if score.null is not None and score.null.mean is not None:
         parts.append(f"shuffled pairs {number(score.null.mean)}")
     if score.null is not None and score.null.p is not None:
-        parts.append(f"p = {probability(score.null.p)}")
+        parts.append(p_sentence(score.null.p))
     return ", ".join(parts)
 
 
@@ -115,7 +115,7 @@ def _doubts(
     within = score.null.within_p if score.null is not None else None
     if within is not None and within > LEVEL and ranking.answer:
         doubts.append(
-            f"No alignment beyond the data type is shown (shuffled within types: p = {probability(within)})."
+            f"No alignment beyond the data type is shown (shuffled within types: {p_sentence(within)})."
         )
     if ranking.unranked:
         doubts.append(f"Not ranked: {_reasons(ranking, show, escape)}.")

@@ -32,6 +32,12 @@ def probability(p: float | None, missing: str = "-") -> str:
     return "<.001" if p < 0.0005 else f"{p:.3f}"
 
 
+def p_sentence(p: float) -> str:
+    """Return a p-value as a sentence has it: `p = 0.011` or `p < .001`."""
+    text = probability(p)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
 def interval_text(interval: Interval | None, missing: str = "-") -> str:
     """Return the ends of an interval, such as `0.390 to 0.510`."""
     return missing if interval is None else f"{number(interval.low)} to {number(interval.high)}"

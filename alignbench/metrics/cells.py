@@ -98,7 +98,7 @@ class SideCells:
     @property
     def nbytes(self) -> int:
         """The memory of the moments."""
-        known = sum(array.nbytes for array in self._known.values())
+        known = sum(array.nbytes for array in tuple(self._known.values()))  # another thread may add some
         return self.outer.nbytes + self.class_total.nbytes + known
 
     def known(self, what: Hashable, compute: Callable[[], Matrix]) -> Matrix:

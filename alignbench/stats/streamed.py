@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Above this many groups, scores come from moments, or from a part of the groups. The exact third moment of a
 # null and the bases without each block would take minutes and gigabytes; and without outliers, the asymptotic
-# skewness is within 1% of the exact one.
+# skewness is within 2% of the exact one.
 MANY_ROWS = 5_000
 ROWS_A_COLUMN = 2  # with fewer, moments take more memory than the rows, and digits of debiased scores
 

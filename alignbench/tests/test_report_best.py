@@ -13,7 +13,7 @@ import pytest
 
 from alignbench.findings import SCHEMA, Findings, Ranking
 from alignbench.findings.answer import answer
-from alignbench.findings.numbers import about, share
+from alignbench.findings.numbers import about, p_sentence, share
 from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import joint_of
 from alignbench.tests.ranking_fakes import SEEDS, SPLITS, TABLES, paired, rank, trained, turned, typed
@@ -315,3 +315,8 @@ def test_hostile_names_tie_within_the_terminal_and_stay_text(width: int) -> None
     text = summary_markdown(Findings.of(scores, make_run(())))
     assert "<" not in re.sub(r"</?(code|details|summary)>|<!-- -->", "", text)
     assert "practically" in text or "pairs" in text
+
+
+@pytest.mark.parametrize(("p", "text"), [(1e-6, "p < .001"), (0.001, "p = 0.001"), (0.148, "p = 0.148")])
+def test_a_p_in_a_sentence_has_one_sign(p: float, text: str) -> None:
+    assert p_sentence(p) == text

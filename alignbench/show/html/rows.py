@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.findings.flags import flags_of, meaning
-from alignbench.findings.numbers import interval_text, probability, value_text
+from alignbench.findings.numbers import interval_text, p_sentence, probability, value_text
 from alignbench.names import labels_of, models_of
 from alignbench.plots.style import CONTROL, looks
 from alignbench.show.glossary import measures
@@ -149,9 +149,9 @@ def _null(null: Null) -> str:
     if null.mean is not None:
         parts.append(number(null.mean) if null.std is None else f"{number(null.mean)} ± {number(null.std)}")
     if null.p is not None:
-        parts.append(f"p = {probability(null.p)}" + (f" of {null.draws} draws" if null.draws else ""))
+        parts.append(p_sentence(null.p) + (f" of {null.draws} draws" if null.draws else ""))
     if null.within_p is not None:
-        parts.append(f"within each data type p = {probability(null.within_p)}")
+        parts.append(f"within each data type {p_sentence(null.within_p)}")
     return f"{', '.join(parts)} ({null.kind})" if parts else null.kind
 
 
