@@ -150,7 +150,7 @@ def beside_shuffled(
     for band, area in enumerate(figure.subfigures(bands, 1, squeeze=False).ravel()):
         score_table(area, blocks, columns[band * wide : (band + 1) * wide], inputs.colour)
     every = [score for column in scores.values() for score in column]
-    entitle(figure, f"{title}{sample_note(first)}", reading_notes(every), *notes)
+    entitle(figure, f"{title}{sample_note(every)}", reading_notes(every), *notes)
     return figure
 
 

@@ -132,6 +132,14 @@ def test_eas_rows_are_best_first_by_the_adjusted_score() -> None:
     assert ax.yaxis_inverted()
 
 
+def test_a_title_has_the_numbers_of_groups_of_all_columns() -> None:
+    scores = [
+        replace(make_score(name, 0.5, "a"), n=n) for name, n in (("linear_cka", 6000), ("rbf_cka", 5000))
+    ]
+    title = drawn(FIGURES.get("cka_comparison")(FigureInputs(scores))).get_suptitle()
+    assert title.endswith("(n = 5000 to 6000 groups)")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("draw", [eas_dashboard, coral_comparison, coral_dashboard])
 def test_what_has_no_value_is_said_and_not_drawn_as_zero(draw: Any) -> None:
